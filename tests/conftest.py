@@ -1,0 +1,62 @@
+"""What every test may ask for: a database of each kind, a storage of each kind, and no network."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from loopback import only_loopback
+from postgres_cluster import Databases, NoPostgresError, databases
+
+# Shared cores make time a poor judge: there is no deadline, and slow data is not an error.
+PROFILE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
+settings.register_profile("dev", max_examples=50, **PROFILE)
+settings.register_profile("ci", max_examples=200, **PROFILE)
+settings.register_profile("nightly", max_examples=5000, **PROFILE)
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_network() -> Iterator[None]:
+    with only_loopback():
+        yield
+
+
+@pytest.fixture(scope="session")
+def postgres_databases() -> Iterator[Databases]:
+    """PostgreSQL for this process; REPOCORE_TEST_POSTGRES is 0, require, or a server's URL."""
+    wanted = os.environ.get("REPOCORE_TEST_POSTGRES")
+    try:
+        with databases(wanted) as opened:
+            yield opened
+    except NoPostgresError as problem:
+        if wanted in {None, "", "0"}:
+            pytest.skip(str(problem))
+        raise
+
+
+@pytest.fixture(
+    params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)],
+)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of an empty database: a file of this test, or a fresh PostgreSQL database."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'catalog.db'}"
+        return
+    server: Databases = request.getfixturevalue("postgres_databases")
+    with server.fresh() as url:
+        yield url
+
+
+@pytest.fixture(params=["memory", "disk"])
+def storage_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty storage: in memory under a name of its own, or on disk."""
+    if request.param == "memory":
+        return f"memory://{uuid.uuid4().hex}"
+    return str(tmp_path / "blobs")
