@@ -1,0 +1,24 @@
+"""How the documentation is built."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as version_of
+
+project = "repocore"
+author = "the repocore authors"
+copyright = f"2026, {author}"  # noqa: A001 - Sphinx reads this name
+release = version_of("repocore")
+version = release
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.doctest", "sphinx.ext.napoleon"]
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+source_suffix = {".md": "markdown"}
+exclude_patterns = ["_build"]
+
+nitpicky = True
+autodoc_typehints = "description"
+autodoc_member_order = "bysource"
+
+html_theme = "furo"
+html_title = f"repocore {release}"
