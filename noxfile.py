@@ -1,0 +1,153 @@
+"""Every command of a developer's day; `nox -l` lists them, arguments after -- go to the tool."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["lint", "types", "layers", "docs", "changelog", "tests"]
+
+PROJECT = ".[server,postgres,testing,dev]"
+FIRST_PYTHON = "3.11"
+PYTHONS = [FIRST_PYTHON, "3.12", "3.13", "3.14"]
+OLDER_CONAN = "conan==2.12.*"  # at least a year older than the newest that we test
+WORKERS = str(min(os.cpu_count() or 1, 8))
+
+# Whole here means: each branch of these is run by a test, on every change.
+WHOLE = "*/repocore/model/*,*/repocore/registry/*,*/repocore/plugins/rules.py"
+OVERALL = 95
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests on each Python that is found, on SQLite and on PostgreSQL if there is one."""
+    session.install("-e", PROJECT)
+    session.run("pytest", "-n", WORKERS, *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, formatting and spelling."""
+    session.install("ruff", "codespell")
+    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "format", "--check")
+    session.run("codespell")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types, strictly."""
+    session.install("-e", PROJECT)
+    session.run("pyright", *session.posargs)
+
+
+@nox.session
+def layers(session: nox.Session) -> None:
+    """Check that imports keep to the floors of the house."""
+    session.install("-e", PROJECT)
+    session.run("lint-imports", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation without a warning, then run its examples."""
+    session.install("-e", PROJECT)
+    out = session.create_tmp()
+    session.run("sphinx-build", "-n", "-W", "-b", "html", "docs", f"{out}/html", *session.posargs)
+    session.run("sphinx-build", "-W", "-b", "doctest", "docs", f"{out}/doctest")
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Measure which branches the tests run, and hold the line."""
+    session.install("-e", PROJECT)
+    session.run("coverage", "erase")
+    session.run("pytest", "-n", WORKERS, "--cov", "--cov-report=", *session.posargs)
+    session.run("coverage", "report", f"--fail-under={OVERALL}")
+    session.run("coverage", "report", f"--include={WHOLE}", "--fail-under=100")
+
+
+@nox.session(python=FIRST_PYTHON)
+def minimum(session: nox.Session) -> None:
+    """Run the tests with the lowest version of each dependency that is declared."""
+    constraints = Path(session.create_tmp(), "lowest.txt")
+    constraints.write_text("\n".join(lowest_versions()) + "\n", encoding="utf-8")
+    session.install("-e", ".[server,postgres,testing]", "-c", str(constraints))
+    session.install("pytest-xdist")
+    session.run("pytest", "-n", WORKERS, "--ignore=tests/house", *session.posargs)
+
+
+def lowest_versions() -> list[str]:
+    """A pin to its lower bound for each dependency that the product itself declares."""
+    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = list(project["dependencies"])
+    for extra in ("cli", "jwt", "postgres", "server", "testing", "web"):
+        wanted += project["optional-dependencies"][extra]
+    pins = []
+    for requirement in wanted:
+        name, bound, version = requirement.partition(">=")
+        if bound:
+            exact = version if version.count(".") == 2 else f"{version}.*"  # noqa: PLR2004
+            pins.append(f"{name.partition('[')[0]}=={exact}")
+    return pins
+
+
+@nox.session
+def postgres(session: nox.Session) -> None:
+    """Run the tests that touch PostgreSQL; not having one is an error."""
+    session.install("-e", PROJECT)
+    session.env["REPOCORE_TEST_POSTGRES"] = os.environ.get("REPOCORE_TEST_POSTGRES") or "require"
+    session.run("pytest", "-n", WORKERS, "-m", "postgres and not slow", *session.posargs)
+
+
+@nox.session
+def machines(session: nox.Session) -> None:
+    """Walk the state machines for a long time."""
+    session.install("-e", PROJECT)
+    session.env.setdefault("HYPOTHESIS_PROFILE", "nightly")
+    session.run("pytest", "-n", WORKERS, "-m", "", "tests/machines", *session.posargs)
+
+
+@nox.session
+def clients(session: nox.Session) -> None:
+    """Let real package clients, the newest and an older one, work with a live server."""
+    session.install("-e", PROJECT)
+    older = Path(session.create_tmp(), "older-conan")
+    session.run("python", "-m", "venv", str(older), silent=True)
+    session.run(f"{older}/bin/python", "-m", "pip", "install", "-q", OLDER_CONAN, external=True)
+    session.env["REPOCORE_CONAN_CLIENTS"] = os.pathsep.join(["newest", f"{older}/bin/conan"])
+    session.run("pytest", "-n", WORKERS, "-m", "clients", "tests/clients", *session.posargs)
+
+
+@nox.session
+def kill(session: nox.Session) -> None:
+    """End servers in the middle of 200 uploads, and check that nothing is lost or half there."""
+    session.install("-e", PROJECT)
+    session.env.setdefault("REPOCORE_KILLS", "200")
+    session.run("pytest", "-m", "kill", *session.posargs)
+
+
+@nox.session
+def memory(session: nox.Session) -> None:
+    """Send bodies of up to 4 GiB up and down, and watch the server's memory."""
+    session.install("-e", PROJECT)
+    session.run("pytest", "-m", "memory", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure, beside the ceilings of the machine; see benchmarks/."""
+    session.install("-e", PROJECT)
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def changelog(session: nox.Session) -> None:
+    """Render the fragments as the next release would."""
+    session.install("towncrier")
+    session.run("towncrier", "build", "--draft", "--version", "next", *session.posargs)

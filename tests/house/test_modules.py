@@ -1,0 +1,112 @@
+"""Size and order of the rooms; an exception is written down here, with its reason."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+from source_tree import ROOT, SOURCE, TESTS, Module, functions, modules
+
+MODULE_LINES = 400
+FUNCTION_LINES = 50
+
+LONG_MODULES: dict[str, str] = {}
+LONG_FUNCTIONS: dict[str, str] = {}
+# A module without a test module of its own, and where its behaviour is tested instead.
+TESTED_ELSEWHERE: dict[str, str] = {}
+
+NAMELESS = {"manager", "helper", "helpers", "util", "utils", "base", "common", "misc"}
+
+
+def every_module():
+    return pytest.mark.parametrize("module", modules(), ids=lambda module: module.name)
+
+
+@every_module()
+def test_module_is_short(module):
+    """A module is one noun or one family of verbs, and has at most 400 lines."""
+    lines = len(module.path.read_text(encoding="utf-8").splitlines())
+    assert lines <= MODULE_LINES or module.name in LONG_MODULES
+
+
+@every_module()
+def test_functions_are_short(module):
+    """A function fits on a screen."""
+    long = {
+        f"{module.name}:{name}"
+        for name, lines in functions(module.parse())
+        if lines > FUNCTION_LINES
+    }
+    assert long <= LONG_FUNCTIONS.keys()
+
+
+def test_exceptions_are_needed():
+    """What has become short, or has gone, is struck from the tables."""
+    sizes = {module.name: len(module.path.read_text().splitlines()) for module in modules()}
+    lengths = {
+        f"{module.name}:{name}": lines
+        for module in modules()
+        for name, lines in functions(module.parse())
+    }
+    assert {name for name in LONG_MODULES if sizes.get(name, 0) <= MODULE_LINES} == set()
+    assert {name for name in LONG_FUNCTIONS if lengths.get(name, 0) <= FUNCTION_LINES} == set()
+    assert TESTED_ELSEWHERE.keys() <= sizes.keys()
+
+
+@every_module()
+def test_module_says_what_it_is(module):
+    """Every module and every folder opens with a docstring."""
+    assert ast.get_docstring(module.parse())
+
+
+def test_every_folder_is_a_package():
+    """No folder with modules in it is without a front page."""
+    folders = {module.path.parent for module in modules()} - {SOURCE}
+    bare = {folder for folder in folders if not (folder / "__init__.py").exists()}
+    assert {folder.relative_to(SOURCE).as_posix() for folder in bare} <= {
+        "repocore/catalog/migrations",  # Alembic reads this folder by its path
+        "repocore/catalog/migrations/versions",
+    }
+
+
+@every_module()
+def test_module_is_named_after_what_it_does(module):
+    """No room is called after the people who did not know what to call it."""
+    assert NAMELESS.isdisjoint(module.parts)
+
+
+@every_module()
+def test_module_has_its_tests(module):
+    """The test module of a source module is found where its name says."""
+    if module.is_package or module.is_revision or module.path.name == "__main__.py":
+        return
+    assert module.name in TESTED_ELSEWHERE or list(_test_modules(module)), (
+        f"no tests/{'/'.join(_folder(module))}/test_{module.parts[-1]}.py"
+    )
+
+
+def _folder(module: Module) -> tuple[str, ...]:
+    top, *middle = module.parts[:-1]
+    return ("web", *middle) if top == "repocore_web" else tuple(middle)
+
+
+def _test_modules(module: Module):
+    folder = TESTS.joinpath(*_folder(module))
+    stem = module.parts[-1]
+    for name in (f"test_{stem}", f"test_{module.parts[-2]}_{stem}"):
+        yield from folder.glob(f"{name}.py")
+        yield from folder.glob(f"{name}_*.py")
+        yield from folder.glob(f"*/{name}.py")
+
+
+def test_shipped_text_names_no_machine():
+    """No path of a developer's home stands in the tree."""
+    homes = tuple(f"/{folder}/" for folder in ("home", "root"))
+    named = [
+        path.relative_to(ROOT).as_posix()
+        for folder in ("src", "tests", "docs", "benchmarks", "examples")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".py", ".md", ".toml"}
+        and any(home in path.read_text(encoding="utf-8") for home in homes)
+    ]
+    assert named == []
