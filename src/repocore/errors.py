@@ -1,0 +1,233 @@
+"""Everything that repocore raises on purpose.
+
+Each error is a small value: fields say what happened, ``str()`` is one sentence for a person and
+says what to do next where that is not obvious.  No message holds a secret or a path of the server.
+HTTP statuses are not here: :func:`repocore.http.status_for` knows them.
+
+All of them survive pickling, so a worker process can hand them back.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+__all__ = [
+    "AccessDeniedError",
+    "AccessError",
+    "AlreadyExistsError",
+    "BlobMissingError",
+    "ChecksumMismatchError",
+    "ConfigurationError",
+    "ConflictError",
+    "DuplicateFormatError",
+    "FileMissingError",
+    "ImmutableFileError",
+    "InvalidPackageError",
+    "InvalidPathError",
+    "LengthRequiredError",
+    "MissingError",
+    "NoPluginForUrlError",
+    "NotAuthenticatedError",
+    "PluginError",
+    "QuotaExceededError",
+    "ReadOnlyRepositoryError",
+    "RejectedError",
+    "ReleaseMissingError",
+    "RepocoreError",
+    "RepositoryMissingError",
+    "StorageError",
+    "StorageFullError",
+    "TooLargeError",
+    "TruncatedError",
+    "UploadRejectedError",
+]
+
+
+@attrs.define(eq=False)
+class RepocoreError(Exception):
+    """The root of the house's errors: one sentence."""
+
+    message: str
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@attrs.define(eq=False)
+class ConfigurationError(RepocoreError):
+    """Settings or a plugin's set-up are wrong; ``problems`` lists every one of them."""
+
+    message: str = "The settings are not usable."
+    problems: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n".join((self.message, *(f"  - {problem}" for problem in self.problems)))
+
+
+@attrs.define(eq=False)
+class MissingError(RepocoreError, LookupError):
+    """Something that was asked for by name is not there, or may not be seen."""
+
+
+@attrs.define(eq=False)
+class RepositoryMissingError(MissingError):
+    """No repository of that address (``format/name``)."""
+
+    message: str = "There is no such repository."
+
+
+@attrs.define(eq=False)
+class FileMissingError(MissingError):
+    """No visible file at that path of the repository."""
+
+    message: str = "There is no such file."
+
+
+@attrs.define(eq=False)
+class ReleaseMissingError(MissingError):
+    """No visible release of that name in the partition."""
+
+    message: str = "There is no such release."
+
+
+@attrs.define(eq=False)
+class BlobMissingError(MissingError):
+    """The storage holds no bytes under that key."""
+
+    message: str = "The stored content is missing; `repocore check` tells which files it concerns."
+
+
+@attrs.define(eq=False)
+class AccessError(RepocoreError):
+    """The principal may not do that."""
+
+
+@attrs.define(eq=False)
+class NotAuthenticatedError(AccessError):
+    """Credentials are needed, or those that were sent are wrong or have expired."""
+
+    message: str = "Sign in to do this."
+
+
+@attrs.define(eq=False)
+class AccessDeniedError(AccessError):
+    """A known principal lacks a permission.
+
+    ``hidden`` is true where the principal may not even read: an adapter then answers as if the
+    thing did not exist.
+    """
+
+    message: str = "Permission denied."
+    hidden: bool = False
+
+
+@attrs.define(eq=False)
+class ConflictError(RepocoreError):
+    """The request contradicts what is there."""
+
+
+@attrs.define(eq=False)
+class AlreadyExistsError(ConflictError):
+    """A thing of that name exists."""
+
+
+@attrs.define(eq=False)
+class ImmutableFileError(ConflictError):
+    """A released file would get other bytes, and the permission or the policy does not allow it."""
+
+    message: str = "The file is published and cannot be replaced."
+
+
+@attrs.define(eq=False)
+class ReadOnlyRepositoryError(ConflictError):
+    """Uploads do not go to repositories of this mode."""
+
+    message: str = "This repository follows another server and takes no uploads."
+
+
+@attrs.define(eq=False)
+class RejectedError(RepocoreError, ValueError):
+    """What was sent is not acceptable."""
+
+
+@attrs.define(eq=False)
+class InvalidPathError(RejectedError):
+    """A path or name that is not in the one normal form, or not of the format."""
+
+    message: str = "The path is not valid."
+
+
+@attrs.define(eq=False)
+class InvalidPackageError(RejectedError):
+    """The content is not what its path says."""
+
+    message: str = "The package is not valid."
+
+
+@attrs.define(eq=False)
+class ChecksumMismatchError(RejectedError):
+    """The bytes that arrived are not those that were announced."""
+
+    message: str = "The content does not match its announced checksum; send it again."
+
+
+@attrs.define(eq=False)
+class TruncatedError(RejectedError):
+    """The body ended before its announced length."""
+
+    message: str = "The body ended early; send it again."
+
+
+@attrs.define(eq=False)
+class LengthRequiredError(RejectedError):
+    """A body of unknown extent: neither a length nor an end that the server can see."""
+
+    message: str = "Send the body with a Content-Length, or chunked."
+
+
+@attrs.define(eq=False)
+class UploadRejectedError(RejectedError):
+    """A plugin's veto; the message is the plugin's."""
+
+
+@attrs.define(eq=False)
+class TooLargeError(RejectedError):
+    """One body is over the limit of its repository or of the settings."""
+
+    message: str = "The file is larger than this repository accepts."
+
+
+@attrs.define(eq=False)
+class QuotaExceededError(RejectedError):
+    """The repository has used its quota."""
+
+    message: str = "The repository's quota is used up; delete something, or ask for a larger one."
+
+
+@attrs.define(eq=False)
+class StorageError(RepocoreError):
+    """The storage failed; the cause is chained, its text goes to the log only."""
+
+    message: str = "The storage failed; try again later."
+
+
+@attrs.define(eq=False)
+class StorageFullError(StorageError):
+    """No space is left; nothing was changed."""
+
+    message: str = "The server's storage is full; nothing was changed."
+
+
+@attrs.define(eq=False)
+class PluginError(RepocoreError):
+    """A plugin is missing, doubled or broken."""
+
+
+@attrs.define(eq=False)
+class NoPluginForUrlError(PluginError):
+    """No registered plugin opens a URL of that scheme."""
+
+
+@attrs.define(eq=False)
+class DuplicateFormatError(PluginError):
+    """Two plugins bring a format of one name."""

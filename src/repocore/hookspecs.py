@@ -1,0 +1,141 @@
+"""Every hook of the core, in the order in which they are called.
+
+A plugin is a module (or an object) with functions of these names, each marked `hookimpl`.  It
+lists only the arguments that it wants.  The smallest authenticator:
+
+    from repocore import Password, Principal, hookimpl
+
+    @hookimpl
+    def repocore_authenticate(credentials):
+        match credentials:
+            case Password("guest", "guest"):
+                return Principal(name="guest", via="guest")
+
+It is found by an entry point of the group ``repocore``, by ``[plugins] load`` or ``files`` in the
+settings, or is handed to `repocore.open_registry`.  The last registered is asked first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+import pluggy
+
+from repocore.http import Route
+from repocore.markers import hookspec
+from repocore.model import (
+    Action,
+    Credentials,
+    Event,
+    FileFacts,
+    FilePath,
+    Principal,
+    Repository,
+    Resource,
+    Survey,
+)
+from repocore.ports import Format, StagedContent, Storage
+from repocore.registry import Registry, Session
+
+__all__: list[str] = []
+
+
+@hookspec(historic=True)
+def repocore_addhooks(manager: pluggy.PluginManager) -> None:
+    """Add specifications of own hooks, so that other plugins can answer them."""
+
+
+@hookspec
+def repocore_settings() -> Mapping[str, type]:
+    """Name the attrs class that the table ``[plugins.NAME]`` becomes, by NAME.
+
+    Asked once, before the registry opens; a key that the class lacks is a configuration error.
+    """
+    raise AssertionError
+
+
+@hookspec
+def repocore_formats() -> Iterable[Format]:
+    """Bring formats; two of one name raise `DuplicateFormatError`.  Asked once."""
+    raise AssertionError
+
+
+@hookspec(firstresult=True)
+def repocore_storage(url: str, options: Mapping[str, Any]) -> Storage | None:
+    """Open the storage of a URL, or return None where the scheme is not yours.  Asked once."""
+
+
+@hookspec
+def repocore_routes(registry: Registry) -> Iterable[Route[Session]]:
+    """Bring routes.  Their order does not matter: a literal segment goes before a field, and two
+    routes that could match one path equally well are refused at start."""
+    raise AssertionError
+
+
+@hookspec(historic=True)
+def repocore_startup(registry: Registry) -> None:
+    """The registry is open.  A plugin that is registered later still hears it."""
+
+
+@hookspec(firstresult=True)
+def repocore_authenticate(registry: Registry, credentials: Credentials) -> Principal | None:
+    """Say who sent these credentials.
+
+    None means "not mine, ask the next"; `NotAuthenticatedError` means "mine, and wrong".  An
+    implementation that calls a network is ``trylast``.
+    """
+
+
+@hookspec(firstresult=True)
+def repocore_authorize(
+    registry: Registry, principal: Principal, action: Action, resource: Resource
+) -> bool | None:
+    """Allow (True), deny (False), or have no opinion (None); without any opinion it is denied.
+
+    Must depend on its arguments and the stored rules alone: answers are cached until these change.
+    """
+
+
+@hookspec(firstresult=True)
+def repocore_survey(
+    registry: Registry, principal: Principal, action: Action, repository: Repository
+) -> Survey | None:
+    """Answer for everything in a repository at once, so that listings need not ask name by name.
+
+    Must agree with `repocore_authorize`: ALL or NONE only if that would give the same answer for
+    every package and version.  It is asked only if each authorizer of the registry brings it.
+    """
+
+
+@hookspec(firstresult=True)
+def repocore_issue(
+    registry: Registry, principal: Principal, audience: str, lifetime: timedelta
+) -> str | None:
+    """Make a signed token that authenticates as this principal, scope included, for a while."""
+
+
+@hookspec
+def repocore_validate(
+    session: Session,
+    repository: Repository,
+    path: FilePath,
+    content: StagedContent,
+    facts: FileFacts,
+) -> None:
+    """Veto an upload by raising `UploadRejectedError`, before anything is committed."""
+
+
+@hookspec
+def repocore_event(registry: Registry, event: Event) -> None:
+    """Something has happened and is committed.
+
+    Told at least once, in the order of the commits of one partition; an exception is logged and
+    the event is told again later.
+    """
+
+
+@hookspec
+def repocore_shutdown(registry: Registry) -> None:
+    """The registry closes: release what you hold.  Idempotent; must not raise."""

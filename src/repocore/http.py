@@ -1,0 +1,147 @@
+"""HTTP nouns without a server: what a format's routes speak, whatever carries them.
+
+An adapter (``repocore_web`` for WSGI) turns its own request into a `Request`, calls the handler of
+the matching `Route` with a session, and writes the `Response`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import Any, BinaryIO, Generic, Protocol, Self, TypeVar
+
+import attrs
+
+from repocore.errors import (
+    AccessDeniedError,
+    ChecksumMismatchError,
+    ConflictError,
+    InvalidPathError,
+    LengthRequiredError,
+    MissingError,
+    NotAuthenticatedError,
+    QuotaExceededError,
+    RejectedError,
+    StorageError,
+    StorageFullError,
+    TooLargeError,
+    TruncatedError,
+)
+from repocore.model import Credentials, File
+
+__all__ = ["FileContent", "Headers", "Readable", "Request", "Response", "Route", "status_for"]
+
+SessionT = TypeVar("SessionT")
+
+
+class Readable(Protocol):
+    """A body that is read in pieces; ``b""`` is its end."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+class Headers(Protocol):
+    """Header fields by name, whatever their case."""
+
+    def get(self, name: str, default: str | None = None, /) -> str | None: ...
+
+
+@attrs.define(kw_only=True)
+class Request:
+    """One request, below the place where its repository is mounted.
+
+    ``fields`` holds the decoded values of the route's template; ``body`` is not touched until
+    somebody reads it, raises `LengthRequiredError` where its extent is unknown, `TruncatedError`
+    where it ends before its ``length``, and `TooLargeError` past the settings' limit.
+    """
+
+    method: str
+    path: str
+    fields: Mapping[str, str]
+    query: Mapping[str, str]
+    headers: Headers
+    body: Readable
+    length: int | None
+    credentials: Credentials
+    #: The address of the repository, ``format/name``; empty for a route of the site.
+    repository: str
+    #: The public URL under which the repository (or the site) is reached, without a slash at its end.
+    base_url: str
+
+
+@attrs.frozen(kw_only=True)
+class FileContent:
+    """The bytes of a file as a response body.
+
+    ``open(start, stop)`` streams a part; ``url(lifetime)`` is where the storage itself serves it,
+    if it does; ``location`` is its name below the storage's root, for servers that send files.
+    """
+
+    file: File
+    open: Callable[[int, int | None], BinaryIO]
+    url: Callable[[timedelta], str | None]
+    location: str | None
+
+
+@attrs.frozen
+class Response:
+    """A status, header fields, and a body: bytes, a file's content, or chunks."""
+
+    status: int = 200
+    body: bytes | FileContent | Iterable[bytes] = b""
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def text(cls, text: str, status: int = 200) -> Self:
+        """Plain text, without a line end that nobody asked for."""
+        return cls(status, text.encode(), (("Content-Type", "text/plain; charset=utf-8"),))
+
+    @classmethod
+    def json(cls, value: Any, status: int = 200) -> Self:
+        """JSON of exactly the type ``application/json`` (Conan clients compare it to the letter)."""
+        body = json.dumps(value, ensure_ascii=False, separators=(", ", ": ")).encode()
+        return cls(status, body, (("Content-Type", "application/json"),))
+
+
+@attrs.frozen(kw_only=True)
+class Route(Generic[SessionT]):
+    """A method and a path template, and who answers.
+
+    ``{name}`` matches one segment, ``{rest:path}`` one or more at the end.  Where ``format`` is
+    given, the template is below each repository of that format; otherwise it is below the root.
+    ``errors`` goes before `status_for`; ``summary`` is the line in the reference.
+    """
+
+    method: str
+    template: str
+    handler: Callable[[SessionT, Request], Response]
+    summary: str
+    format: str | None = None
+    errors: Mapping[type[Exception], int] = attrs.field(factory=dict[type[Exception], int])
+
+
+_STATUSES: tuple[tuple[type[Exception], int], ...] = (
+    (NotAuthenticatedError, 401),
+    (MissingError, 404),
+    (ConflictError, 409),
+    (ChecksumMismatchError, 400),
+    (TruncatedError, 400),
+    (InvalidPathError, 400),
+    (LengthRequiredError, 411),
+    (TooLargeError, 413),
+    (QuotaExceededError, 413),
+    (RejectedError, 422),
+    (StorageFullError, 507),
+    (StorageError, 503),
+)
+
+
+def status_for(error: Exception) -> int:
+    """The status that an error of the house means in HTTP; 500 for any other exception."""
+    if isinstance(error, AccessDeniedError):
+        return 404 if error.hidden else 403
+    for kind, status in _STATUSES:
+        if isinstance(error, kind):
+            return status
+    return 500

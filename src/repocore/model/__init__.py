@@ -1,0 +1,83 @@
+"""The vocabulary: frozen values without I/O, which every other room speaks in."""
+
+from __future__ import annotations
+
+from repocore.model.access import (
+    Action,
+    Anonymous,
+    ApiKey,
+    Bearer,
+    Credentials,
+    Effect,
+    External,
+    Grain,
+    Password,
+    Pattern,
+    Principal,
+    Resource,
+    Rule,
+    Survey,
+    Tier,
+    actions_of,
+)
+from repocore.model.accounts import Account, SigningKey, Token, check_account_name
+from repocore.model.digest import BlobKey, Checksums, Digest, Hasher
+from repocore.model.events import (
+    AccountChanged,
+    Event,
+    FileAdded,
+    FileRemoved,
+    ReleaseAdded,
+    ReleaseRemoved,
+    RepositoryChanged,
+)
+from repocore.model.files import Blob, File, FileFacts
+from repocore.model.paths import FilePath, check_segment
+from repocore.model.releases import DraftRelease, Release, release_key
+from repocore.model.repositories import Mode, Policy, Repository, split_address
+
+__all__ = [
+    "Account",
+    "AccountChanged",
+    "Action",
+    "Anonymous",
+    "ApiKey",
+    "Bearer",
+    "Blob",
+    "BlobKey",
+    "Checksums",
+    "Credentials",
+    "Digest",
+    "DraftRelease",
+    "Effect",
+    "Event",
+    "External",
+    "File",
+    "FileAdded",
+    "FileFacts",
+    "FilePath",
+    "FileRemoved",
+    "Grain",
+    "Hasher",
+    "Mode",
+    "Password",
+    "Pattern",
+    "Policy",
+    "Principal",
+    "Release",
+    "ReleaseAdded",
+    "ReleaseRemoved",
+    "Repository",
+    "RepositoryChanged",
+    "Resource",
+    "Rule",
+    "SigningKey",
+    "Survey",
+    "Tier",
+    "Token",
+    "actions_of",
+    "check_account_name",
+    "check_segment",
+    "release_key",
+    "split_address",
+]

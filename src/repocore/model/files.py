@@ -1,0 +1,67 @@
+"""Blobs, files, and what a format says of a file."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import attrs
+
+from repocore.model.digest import BlobKey, Checksums
+from repocore.model.paths import FilePath
+
+__all__ = ["Blob", "File", "FileFacts"]
+
+
+@attrs.frozen(kw_only=True)
+class Blob:
+    """Immutable bytes in the storage."""
+
+    key: BlobKey
+    checksums: Checksums
+    size: int
+    touched_at: datetime
+
+
+@attrs.frozen(kw_only=True)
+class FileFacts:
+    """What a format reads from a path and its content.
+
+    A file with a ``release`` belongs to that release of its ``partition``; one without belongs to
+    the repository alone.  ``record`` is canonical JSON, an object, merged into the release's.
+    """
+
+    partition: str | None = None
+    release: str | None = None
+    package: str | None = None
+    version: str | None = None
+    media_type: str = "application/octet-stream"
+    #: The path may be bound to other bytes with WRITE alone, and never decides what is whole.
+    mutable: bool = False
+    #: Storing it again makes its release, were it an older one, the newest.
+    announces: bool = False
+    #: The key of the release that this one hangs on, and is deleted with.
+    parent: str | None = None
+    #: Paths of the same release that this file takes the place of, in the same transaction.
+    replaces: tuple[FilePath, ...] = ()
+    record: bytes = b"{}"
+
+
+@attrs.frozen(kw_only=True)
+class File:
+    """A path in a repository, and the bytes that it names.
+
+    ``digest`` is the sha256 in hex and ``size`` counts bytes.
+    """
+
+    repository: str
+    path: FilePath
+    digest: str
+    size: int
+    partition: str | None
+    release: str | None
+    media_type: str
+    mutable: bool
+    created_at: datetime
+    created_by: str
+    #: Where the bytes lie; only the registry and its storage read it.
+    key: BlobKey = attrs.field(repr=False)
