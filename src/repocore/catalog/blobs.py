@@ -1,0 +1,205 @@
+"""Queries on blobs: reserve, refer, and what the collector asks.
+
+A row says which generation of some bytes is the current one.  `reserve` names it before the
+bytes are stored, `refer` confirms it in the transaction that makes a file of it, and the
+collector marks a row before it deletes the object.  The order of these statements is the whole
+argument for why nothing is lost; `docs/decisions` has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import attrs
+from sqlalchemy import Connection, Exists, case, delete, exists, func, select, update
+
+from repocore.catalog import tables
+from repocore.catalog.dialects import now
+from repocore.catalog.transactions import Transaction
+from repocore.model import BlobKey, Checksums, Digest
+
+__all__ = [
+    "Reserved",
+    "Row",
+    "candidates",
+    "everything",
+    "forget",
+    "known",
+    "lost",
+    "mark",
+    "named",
+    "refer",
+    "reserve",
+    "touch",
+    "with_digest",
+]
+
+_t = tables.blobs
+_f = tables.files
+
+
+@attrs.frozen
+class Reserved:
+    """The key to store bytes under, and whether they are stored there already."""
+
+    key: BlobKey
+    stored: bool
+
+
+def reserve(transaction: Transaction, checksums: Checksums, size: int) -> Reserved:
+    """Name the generation of these bytes, and keep the collector away for its grace period."""
+    key = BlobKey.make(checksums.sha256)
+    values = {
+        "digest": key.digest,
+        "generation": key.generation,
+        "size": size,
+        "sha1": checksums.sha1,
+        "md5": checksums.md5,
+        "stored_at": None,
+        "touched_at": now(),
+        "deleting": False,
+    }
+    row = transaction.upsert(_t, ["digest"], values, _renew)
+    return Reserved(BlobKey(row.digest, row.generation), row.stored_at is not None)
+
+
+def _renew(new: Any) -> dict[str, Any]:
+    # A row that is being deleted gives its digest to a new generation; its old key stays doomed.
+    return {
+        "generation": case((_t.c.deleting, new.generation), else_=_t.c.generation),
+        "stored_at": case((_t.c.deleting, None), else_=_t.c.stored_at),
+        "deleting": False,
+        "touched_at": now(),
+        "sha1": func.coalesce(new.sha1, _t.c.sha1),
+        "md5": func.coalesce(new.md5, _t.c.md5),
+    }
+
+
+def refer(transaction: Transaction, key: BlobKey) -> bool:
+    """Confirm that the stored bytes are still there; False: reserve and store again.
+
+    It must be this UPDATE: a read of the row, even a locking one, lets a collector pass between.
+    """
+    statement = (
+        update(_t)
+        .where(_t.c.digest == key.digest, _t.c.generation == key.generation, ~_t.c.deleting)
+        .values(touched_at=now(), stored_at=func.coalesce(_t.c.stored_at, now()))
+    )
+    return transaction.execute(statement).rowcount == 1
+
+
+def touch(transaction: Transaction, digests: Iterable[str]) -> None:
+    """A reference was taken away: the grace period starts now."""
+    names = sorted(set(digests))
+    for start in range(0, len(names), 500):
+        part = names[start : start + 500]
+        transaction.execute(update(_t).where(_t.c.digest.in_(part)).values(touched_at=now()))
+
+
+def with_digest(connection: Connection, repository: int, digest: Digest) -> Iterator[Any]:
+    """(path, sha256, generation, size) of the visible files of a repository that hold these bytes."""
+    column = {"sha256": _t.c.digest, "sha1": _t.c.sha1, "md5": _t.c.md5}[digest.algorithm]
+    r = tables.releases
+    seen = exists().where(
+        r.c.repository_id == _f.c.repository_id,
+        r.c.partition == _f.c.partition,
+        r.c.name == _f.c.release,
+        r.c.released_at.is_not(None),
+        r.c.removed_at.is_(None),
+    )
+    statement = (
+        select(_f.c.path, _t.c.digest, _t.c.generation, _t.c.size)
+        .join(_f, _f.c.digest == _t.c.digest)
+        .where(column == digest.hex, _f.c.repository_id == repository)
+        .where(_f.c.release.is_(None) | seen)
+        .limit(100)
+    )
+    yield from connection.execute(statement)
+
+
+def candidates(
+    connection: Connection, grace: int, after: str, limit: int = 500
+) -> list[tuple[BlobKey, int]]:
+    """Blobs that nothing names, untouched for ``grace`` microseconds, with their sizes."""
+    statement = (
+        select(_t.c.digest, _t.c.generation, _t.c.size)
+        .where(_t.c.digest > after)
+        .where(_t.c.deleting | ((_t.c.touched_at <= now() - grace) & ~_named()))
+        .order_by(_t.c.digest)
+        .limit(limit)
+    )
+    return [
+        (BlobKey(row.digest, row.generation), row.size) for row in connection.execute(statement)
+    ]
+
+
+def _named() -> Exists:
+    return exists().where(_f.c.digest == _t.c.digest)
+
+
+def mark(transaction: Transaction, key: BlobKey, grace: int) -> bool:
+    """Decide to delete one blob; False where somebody named or touched it meanwhile."""
+    mine = (_t.c.digest == key.digest) & (_t.c.generation == key.generation)
+    row = transaction.execute(
+        select(_t.c.deleting, (_t.c.touched_at <= now() - grace).label("old"))
+        .where(mine)
+        .with_for_update()
+    ).first()
+    if row is None or not (row.deleting or row.old):
+        return False
+    # A second statement: under READ COMMITTED only it sees what was committed before the lock.
+    if transaction.execute(select(_f.c.id).where(_f.c.digest == key.digest).limit(1)).first():
+        return False
+    transaction.execute(update(_t).where(mine).values(deleting=True))
+    return True
+
+
+def forget(transaction: Transaction, key: BlobKey) -> None:
+    """Delete the row of a blob whose object is gone; a newer generation stays."""
+    transaction.execute(
+        delete(_t).where(
+            _t.c.digest == key.digest, _t.c.generation == key.generation, _t.c.deleting
+        )
+    )
+
+
+def known(connection: Connection, key: BlobKey) -> bool:
+    """Whether an object's key is the current generation of its bytes."""
+    statement = select(_t.c.size).where(
+        _t.c.digest == key.digest, _t.c.generation == key.generation
+    )
+    return connection.execute(statement).first() is not None
+
+
+@attrs.frozen
+class Row:
+    """A blob as the check sees it; ``named``: whether a file holds it."""
+
+    digest: str
+    generation: str
+    size: int
+    named: bool
+
+
+def everything(connection: Connection, after: str, limit: int = 500) -> list[Row]:
+    """The blobs by digest, a page at a time."""
+    statement = (
+        select(_t.c.digest, _t.c.generation, _t.c.size, _named().label("named"))
+        .where(_t.c.digest > after)
+        .order_by(_t.c.digest)
+        .limit(limit)
+    )
+    return [Row(*row) for row in connection.execute(statement)]
+
+
+def named(connection: Connection, key: BlobKey) -> bool:
+    """Whether a file holds this writing of a blob."""
+    mine = (_t.c.digest == key.digest) & (_t.c.generation == key.generation)
+    return connection.execute(select(_t.c.digest).where(mine, _named())).first() is not None
+
+
+def lost(connection: Connection, limit: int = 1000) -> list[str]:
+    """Paths whose file names bytes that have no row."""
+    there = exists().where(_t.c.digest == _f.c.digest)
+    return list(connection.execute(select(_f.c.path).where(~there).limit(limit)).scalars())

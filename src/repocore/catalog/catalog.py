@@ -1,0 +1,137 @@
+"""The opened catalog: its transactions and its migrations."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from repocore.catalog.dialects import open_dialect
+from repocore.catalog.hot import Hot
+from repocore.catalog.transactions import Transaction
+from repocore.errors import ConfigurationError, StorageError, StorageFullError
+
+__all__ = ["HEAD", "Catalog"]
+
+_log = logging.getLogger(__name__)
+
+#: The newest revision in ``migrations/versions``.
+HEAD = "0001"
+_MIGRATING = 0x7265706F
+#: PostgreSQL ends one of two transactions that wait for each other.
+_GIVEN_UP = frozenset({"40P01", "40001"})
+_ATTEMPTS = 5
+
+T = TypeVar("T")
+
+
+class Catalog:
+    """A database with our tables; one for a registry.
+
+    Raises `ConfigurationError` where the URL is not usable or the schema is newer than we are.
+    """
+
+    def __init__(self, url: str, *, folder: Path, clock: Callable[[], int] | None = None) -> None:
+        self._dialect = open_dialect(_absolute(url, folder), clock)
+        #: Whether events are kept for listeners.
+        self.listened = False
+        self.hot = Hot(self._dialect.raw, self._dialect.mark)
+
+    def write(self, work: Callable[[Transaction], T]) -> T:
+        """Run the work in a transaction: all of it is committed, or an exception undoes it.
+
+        A transaction that the database gave up for another's sake is run again, so the work must
+        change nothing but the catalog.  Raises `StorageFullError` or `StorageError` where the
+        database cannot.
+        """
+        for attempt in range(_ATTEMPTS):
+            try:
+                with self._dialect.writing() as connection:
+                    return work(Transaction(connection, self._dialect, self.listened))
+            except DBAPIError as error:
+                again = getattr(error.orig, "sqlstate", None) in _GIVEN_UP
+                if not again or attempt == _ATTEMPTS - 1:
+                    raise _storage_error(error) from error
+        raise AssertionError
+
+    @contextmanager
+    def snapshot(self) -> Generator[Connection]:
+        """Read: every query of the block sees the same state."""
+        engine = self._dialect.engine
+        options = {"repocore_read": True}
+        if engine.dialect.name == "postgresql":
+            options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        with engine.connect().execution_options(**options) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def single(self, name: str) -> Generator[bool]:
+        """Whether this is the only one in the installation that now does a thing of that name."""
+        with self._dialect.single(name) as alone:
+            yield alone
+
+    def migrate(self) -> None:
+        """Bring the tables to this version's schema; does nothing where they are.  Idempotent,
+        also when several processes start at once.
+        """
+        if self._revision() == HEAD:
+            return
+        # Alembic costs a fifth of a second; only a new or an older catalog pays it.
+        from repocore.catalog.migrations.run import known, upgrade  # noqa: PLC0415
+
+        with self._dialect.writing() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATING})"))
+            current = self._revision(connection)
+            if current is not None and not known(current):
+                message = (
+                    f"The catalog was written by a newer repocore (schema {current}); "
+                    "install that version or a later one."
+                )
+                raise ConfigurationError(message)
+            upgrade(connection)
+
+    def _revision(self, connection: Connection | None = None) -> str | None:
+        if connection is None:
+            try:
+                with self._dialect.engine.connect() as opened:
+                    return self._revision(opened)
+            except OperationalError as error:
+                message = (
+                    "The catalog's database cannot be opened; check `catalog` in the settings."
+                )
+                raise ConfigurationError(message) from error
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.scalar(text("SELECT version_num FROM alembic_version"))
+
+    def close(self) -> None:
+        """Close every connection; idempotent."""
+        self.hot.close()
+        self._dialect.engine.dispose()
+
+
+def _absolute(url: str, folder: Path) -> str:
+    prefix = "sqlite:///"
+    if url.startswith(prefix) and url != prefix:
+        path = folder / url.removeprefix(prefix)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return f"{prefix}{path}"
+    return url
+
+
+def _storage_error(error: DBAPIError) -> StorageError:
+    reason = str(error.orig)
+    _log.error("catalog: %s", reason)
+    cause = getattr(error.orig, "__cause__", None)
+    full = isinstance(cause, OSError) and cause.errno == errno.ENOSPC
+    if full or "is full" in reason or "No space left" in reason:
+        return StorageFullError()
+    message = "The catalog's database failed; nothing was changed. Try again."
+    return StorageError(message)

@@ -1,0 +1,200 @@
+"""What SQLite and PostgreSQL do differently: all of it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol, cast
+
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    Table,
+    create_engine,
+    event,
+    func,
+    make_url,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.pool import QueuePool
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import BigInteger
+
+from repocore.errors import ConfigurationError
+
+__all__ = ["Dialect", "now", "open_dialect"]
+
+
+class now(FunctionElement[int]):  # noqa: N801 - reads as the SQL function that it is
+    """The database's clock at this moment, in microseconds since 1970."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(now, "sqlite")
+def _now_sqlite(_element: now, _compiler: Any, **_options: Any) -> str:
+    return "repocore_now()"
+
+
+@compiles(now, "postgresql")
+def _now_postgresql(_element: now, _compiler: Any, **_options: Any) -> str:
+    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
+
+
+class Dialect(Protocol):
+    """One database: its engine, its writers' lock, its raw connections, its upsert."""
+
+    engine: Engine
+    #: How raw statements mark a parameter.
+    mark: str
+
+    def insert(self, table: Table, /) -> Any:
+        """The INSERT that knows ON CONFLICT."""
+        ...
+
+    def writing(self) -> AbstractContextManager[Connection]:
+        """A connection in a write transaction; committed at the end, rolled back on an error."""
+        ...
+
+    def raw(self) -> Any:
+        """A new DBAPI connection in autocommit, for one thread's hot statements."""
+        ...
+
+    def single(self, name: str) -> AbstractContextManager[bool]:
+        """Try to be the only one in the installation that does a thing; False when it is taken."""
+        ...
+
+
+def open_dialect(url: str, clock: Callable[[], int] | None = None) -> Dialect:
+    """Open the database of a URL; raises `ConfigurationError` where it is none of ours."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        message = "`catalog` is not a database URL; write sqlite:///FILE or postgresql://…"
+        raise ConfigurationError(message) from error
+    match parsed.get_backend_name():
+        case "sqlite":
+            return SQLite(parsed, clock or _wall_clock)
+        case "postgresql":
+            return PostgreSQL(parsed)
+        case other:
+            message = f"`catalog` names {other!r}; the catalog lives in sqlite or postgresql."
+            raise ConfigurationError(message)
+
+
+def _wall_clock() -> int:
+    return time.time_ns() // 1000
+
+
+class SQLite:
+    """A file; its writers queue at a lock of the process, then at one beside the file.
+
+    SQLite's own busy time-out is no queue: under load one process starves another.  It stays as
+    the last resort for programs that do not know the lock.
+    """
+
+    mark = "?"
+
+    def __init__(self, url: URL, clock: Callable[[], int]) -> None:
+        if not url.database or url.database == ":memory:":
+            message = "`catalog` needs a file: several connections and processes share it."
+            raise ConfigurationError(message)
+        self._path = os.path.abspath(url.database)  # noqa: PTH100 - sqlite3 takes text
+        self._clock = clock
+        self._mutex = threading.Lock()
+        self._lock_file = os.open(
+            f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
+        self.engine = create_engine(
+            "sqlite://", creator=self.raw, pool_size=20, max_overflow=-1, poolclass=QueuePool
+        )
+        event.listen(self.engine, "begin", _begin_immediate)
+
+    def raw(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path,
+            timeout=60,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        connection.create_function("repocore_now", 0, self._clock)
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}").close()
+        return connection
+
+    def insert(self, table: Table, /) -> Any:
+        return sqlite.insert(table)
+
+    @contextmanager
+    def writing(self) -> Generator[Connection]:
+        with self._mutex:
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX)
+            try:
+                with self.engine.begin() as connection:
+                    yield connection
+            finally:
+                fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+
+    @contextmanager
+    def single(self, name: str) -> Generator[bool]:
+        handle = os.open(f"{self._path}.{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+        finally:
+            os.close(handle)  # and with it the lock
+
+
+def _begin_immediate(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    connection.exec_driver_sql("BEGIN" if options.get("repocore_read") else "BEGIN IMMEDIATE")
+
+
+class PostgreSQL:
+    """A server; rows lock themselves."""
+
+    mark = "%s"
+
+    def __init__(self, url: URL) -> None:
+        url = url.set(drivername="postgresql+psycopg")
+        try:
+            self.engine = create_engine(url, pool_size=20, max_overflow=20, pool_pre_ping=True)
+        except (NoSuchModuleError, ImportError) as error:
+            message = "PostgreSQL needs the extra: pip install 'repocore[postgres]'."
+            raise ConfigurationError(message) from error
+
+    def raw(self) -> Any:
+        dialect = self.engine.dialect
+        arguments, options = dialect.create_connect_args(self.engine.url)
+        connection = cast("Any", dialect).dbapi.connect(*arguments, **options)
+        connection.autocommit = True
+        return connection
+
+    def insert(self, table: Table, /) -> Any:
+        return postgresql.insert(table)
+
+    @contextmanager
+    def writing(self) -> Generator[Connection]:
+        with self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def single(self, name: str) -> Generator[bool]:
+        with self.engine.begin() as connection:
+            key = func.hashtextextended(f"repocore {name}", 0)
+            # Held to the end of the transaction: it needs no release that could be forgotten.
+            yield bool(connection.scalar(func.pg_try_advisory_xact_lock(key).select()))

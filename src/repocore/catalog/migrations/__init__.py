@@ -1,0 +1,1 @@
+"""The catalog's history, as Alembic revisions."""

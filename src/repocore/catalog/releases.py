@@ -1,0 +1,241 @@
+"""Queries on partitions and releases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, tuple_, update
+
+from repocore.catalog import files, repositories, tables
+from repocore.catalog.dialects import now
+from repocore.catalog.rows import StoredRepository, release_of
+from repocore.catalog.transactions import Transaction
+from repocore.model import File, Release, ReleaseRemoved, release_key
+
+__all__ = [
+    "children",
+    "drafts",
+    "expire",
+    "find",
+    "forget_tombstones",
+    "in_partition",
+    "packages",
+    "remove",
+    "select_children",
+    "select_one",
+    "select_partition",
+    "visible",
+    "visible_page",
+    "yank",
+]
+
+_r = tables.releases
+_p = tables.partitions
+_f = tables.files
+
+_visible = and_(_r.c.released_at.is_not(None), _r.c.removed_at.is_(None))
+_listed = and_(_visible, _r.c.yanked_at.is_(None))
+
+
+def select_one(repository: int, partition: str, name: str) -> ColumnElement[bool]:
+    """One release."""
+    return (_r.c.repository_id == repository) & (_r.c.partition == partition) & (_r.c.name == name)
+
+
+def select_partition(repository: int, partition: str) -> ColumnElement[bool]:
+    """All of a partition."""
+    return (_r.c.repository_id == repository) & (_r.c.partition == partition)
+
+
+def select_children(repository: int, partition: str, name: str) -> ColumnElement[bool]:
+    """All that hang on a release."""
+    return (_r.c.repository_id == repository) & (_r.c.parent == release_key(partition, name))
+
+
+def find(connection: Connection, repository: int, partition: str, name: str) -> Any:
+    """A row, whatever its state, or None."""
+    return connection.execute(select(_r).where(select_one(repository, partition, name))).first()
+
+
+def visible(
+    connection: Connection, repository: StoredRepository, partition: str, name: str
+) -> Release | None:
+    """A release that can be seen."""
+    where = select_one(repository.id, partition, name) & _visible
+    row = connection.execute(select(_r).where(where)).first()
+    return None if row is None else release_of(repository.value.address, row)
+
+
+def in_partition(
+    connection: Connection, repository: StoredRepository, partition: str, limit: int | None = None
+) -> list[Release]:
+    """The listed releases, newest first."""
+    where = select_partition(repository.id, partition) & _listed
+    statement = select(_r).where(where).order_by(_r.c.serial.desc()).limit(limit)
+    return [release_of(repository.value.address, row) for row in connection.execute(statement)]
+
+
+def children(
+    connection: Connection, repository: StoredRepository, partition: str, name: str
+) -> list[Release]:
+    """The newest listed release of each partition that hangs on a release, by partition."""
+    where = select_children(repository.id, partition, name) & _listed
+    newest = (
+        select(_r.c.partition, func.max(_r.c.serial).label("serial"))
+        .where(where)
+        .group_by(_r.c.partition)
+        .subquery()
+    )
+    statement = (
+        select(_r)
+        .join(newest, (newest.c.partition == _r.c.partition) & (newest.c.serial == _r.c.serial))
+        .where(where)
+        .order_by(_r.c.partition)
+    )
+    return [release_of(repository.value.address, row) for row in connection.execute(statement)]
+
+
+def packages(
+    connection: Connection, repository: int, prefix: str, chunk: int
+) -> Iterator[Sequence[Sequence[str]]]:
+    """(package, version) of the listed top-level releases, in order, without doubles, in chunks."""
+    statement = (
+        select(_r.c.package, _r.c.version)
+        .where(_r.c.repository_id == repository, _listed, _r.c.parent.is_(None))
+        .group_by(_r.c.package_key, _r.c.sort_key, _r.c.package, _r.c.version)
+        .order_by(_r.c.package_key, _r.c.sort_key, _r.c.package, _r.c.version)
+    )
+    if prefix:
+        statement = statement.where(files.within(_r.c.package_key, prefix))
+    result = connection.execution_options(stream_results=True).execute(statement)
+    yield from result.partitions(chunk)
+
+
+def yank(
+    transaction: Transaction, repository: StoredRepository, partition: str, name: str, *, to: bool
+) -> bool:
+    """Take a release out of every list, or back in; False where it cannot be seen."""
+    where = select_one(repository.id, partition, name) & _visible
+    changed = update(_r).where(where).values(yanked_at=now() if to else None)
+    if transaction.execute(changed).rowcount == 0:
+        return False
+    _next_serial(transaction, repository.id, partition)
+    return True
+
+
+def remove(
+    transaction: Transaction,
+    repository: StoredRepository,
+    where: ColumnElement[bool],
+    by: str,
+) -> int:
+    """Remove releases and drafts with their files and all that hangs on them; how many were seen.
+
+    Released ones leave a tombstone with a new serial; drafts leave nothing.
+    """
+    rows = transaction.execute(
+        select(_r.c.partition, _r.c.name, _r.c.package, _r.c.version, _r.c.released_at)
+        .where(where, or_(_r.c.released_at.is_not(None), _r.c.touched_at.is_not(None)))
+        .where(or_(_r.c.removed_at.is_(None), _r.c.released_at.is_(None)))
+        .order_by(_r.c.partition, _r.c.name)
+    ).all()
+    for row in rows:
+        hanging = select_children(repository.id, row.partition, row.name)
+        remove(transaction, repository, hanging, by)
+    _delete_files(transaction, repository, rows)
+    serials = [_next_serial(transaction, repository.id, row.partition) for row in rows]
+    # Once more, now that the partitions are held: an upload may have come in between.
+    _delete_files(transaction, repository, rows)
+    for row, serial in zip(rows, serials, strict=True):
+        mine = select_one(repository.id, row.partition, row.name)
+        if row.released_at is None:
+            _forget_draft(transaction, mine)
+            continue
+        gone = {"removed_at": now(), "serial": serial, "touched_at": None, "record": b"{}"}
+        transaction.execute(update(_r).where(mine).values(**gone))
+        transaction.emit(
+            ReleaseRemoved(
+                repository=repository.value.address,
+                partition=row.partition,
+                release=row.name,
+                package=row.package,
+                version=row.version,
+                serial=serial,
+                by=by,
+            )
+        )
+    return len(rows)
+
+
+def _next_serial(transaction: Transaction, repository: int, partition: str) -> int:
+    mine = (_p.c.repository_id == repository) & (_p.c.name == partition)
+    statement = update(_p).where(mine).values(serial=_p.c.serial + 1).returning(_p.c.serial)
+    return transaction.execute(statement).scalar_one()
+
+
+def _delete_files(
+    transaction: Transaction, repository: StoredRepository, rows: Sequence[Any]
+) -> None:
+    for start in range(0, len(rows), 500):
+        names = [(row.partition, row.name) for row in rows[start : start + 500]]
+        belongs = tuple_(_f.c.partition, _f.c.release).in_(names)
+        _, size = files.remove(transaction, (_f.c.repository_id == repository.id) & belongs)
+        repositories.charge(transaction, repository, -size)
+
+
+def _forget_draft(transaction: Transaction, mine: ColumnElement[bool]) -> None:
+    """A draft over a tombstone becomes the tombstone again."""
+    transaction.execute(delete(_r).where(mine, _r.c.removed_at.is_(None)))
+    transaction.execute(update(_r).where(mine).values(touched_at=None, record=b"{}"))
+
+
+def drafts(connection: Connection, older: int, limit: int = 500) -> list[Any]:
+    """(repository, partition, name) of drafts that nobody touched for so many microseconds."""
+    statement = (
+        select(_r.c.repository_id, _r.c.partition, _r.c.name)
+        .where(_r.c.released_at.is_(None), _r.c.touched_at <= now() - older)
+        .limit(limit)
+    )
+    return list(connection.execute(statement))
+
+
+def expire(transaction: Transaction, repository: StoredRepository, row: Any, older: int) -> bool:
+    """Forget one draft with its files, unless somebody touched it meanwhile."""
+    mine = select_one(repository.id, row.partition, row.name)
+    lock = (_p.c.repository_id == repository.id) & (_p.c.name == row.partition)
+    transaction.execute(select(_p.c.serial).where(lock).with_for_update())
+    still = mine & _r.c.released_at.is_(None) & (_r.c.touched_at <= now() - older)
+    if transaction.execute(select(_r.c.name).where(still)).first() is None:
+        return False
+    _delete_files(transaction, repository, [row])
+    _forget_draft(transaction, mine)
+    return True
+
+
+def forget_tombstones(transaction: Transaction, older: int) -> int:
+    """Delete the rows of releases that were removed so many microseconds ago; how many."""
+    old = _r.c.removed_at.is_not(None) & _r.c.touched_at.is_(None)
+    statement = delete(_r).where(old, _r.c.removed_at <= now() - older)
+    return transaction.execute(statement).rowcount
+
+
+def visible_page(
+    connection: Connection, repository: StoredRepository, after: tuple[str, str], limit: int = 200
+) -> list[tuple[Release, list[File]]]:
+    """The next visible releases by partition and name, each with its files; for the check."""
+    where = (_r.c.repository_id == repository.id) & _visible
+    statement = (
+        select(_r)
+        .where(where, tuple_(_r.c.partition, _r.c.name) > after)
+        .order_by(_r.c.partition, _r.c.name)
+        .limit(limit)
+    )
+    address = repository.value.address
+    return [
+        (
+            release_of(address, row),
+            files.of_release(connection, repository.id, address, row.partition, row.name),
+        )
+        for row in connection.execute(statement).all()
+    ]

@@ -1,0 +1,95 @@
+"""Queries on repositories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, ScalarSelect, delete, func, select, update
+
+from repocore.catalog import tables
+from repocore.catalog.dialects import now
+from repocore.catalog.rows import StoredRepository, policy_text, repository_of
+from repocore.catalog.transactions import Transaction
+from repocore.errors import QuotaExceededError
+from repocore.model import Repository
+
+__all__ = ["add", "addresses", "charge", "everything", "forget", "replace", "size", "used"]
+
+_t = tables.repositories
+
+
+def everything(connection: Connection) -> list[StoredRepository]:
+    """All repositories, by address."""
+    rows = connection.execute(select(_t).order_by(_t.c.format, _t.c.name))
+    return [repository_of(row) for row in rows]
+
+
+def add(transaction: Transaction, repository: Repository) -> bool:
+    """Insert one; False where its address is taken."""
+    values = {
+        "format": repository.format,
+        "name": repository.name,
+        "mode": repository.mode.value,
+        "policy": policy_text(repository.policy),
+        "description": repository.description,
+        "private": repository.private,
+        "bytes": 0,
+        "created_at": now(),
+    }
+    added = transaction.insert_missing(_t, values)
+    if added:
+        transaction.bump_access()
+    return added
+
+
+def replace(transaction: Transaction, number: int, repository: Repository) -> None:
+    """Write what can be configured; a quota starts from the bytes that are there."""
+    values = {
+        "policy": policy_text(repository.policy),
+        "description": repository.description,
+        "private": repository.private,
+        "bytes": used(number) if repository.policy.quota is not None else 0,
+    }
+    transaction.execute(update(_t).where(_t.c.id == number).values(**values))
+    transaction.bump_access()
+
+
+def used(number: int) -> ScalarSelect[int]:
+    """The bytes of a repository's files, as an expression."""
+    size = func.coalesce(func.sum(tables.files.c.size), 0)
+    return select(size).where(tables.files.c.repository_id == number).scalar_subquery()
+
+
+def size(connection: Connection, number: int) -> int:
+    """The bytes of a repository's files."""
+    return connection.scalar(select(used(number))) or 0
+
+
+def charge(transaction: Transaction, repository: StoredRepository, size: int) -> None:
+    """Count bytes against the quota, where there is one; raises `QuotaExceededError`."""
+    quota = repository.value.policy.quota
+    if quota is None or size == 0:
+        return
+    statement = update(_t).where(_t.c.id == repository.id).values(bytes=_t.c.bytes + size)
+    if size > 0:
+        statement = statement.where(_t.c.bytes + size <= quota)
+    if transaction.execute(statement).rowcount == 0:
+        raise QuotaExceededError
+
+
+def forget(transaction: Transaction, number: int) -> None:
+    """Delete a repository with all its rows; its blobs become the collector's."""
+    digests = select(tables.files.c.digest).where(tables.files.c.repository_id == number)
+    transaction.execute(
+        update(tables.blobs).where(tables.blobs.c.digest.in_(digests)).values(touched_at=now())
+    )
+    owned = (tables.files, tables.releases, tables.partitions, tables.downloads)
+    for table in owned:
+        transaction.execute(delete(table).where(table.c.repository_id == number))
+    transaction.execute(delete(_t).where(_t.c.id == number))
+    transaction.bump_access()
+
+
+def addresses(repositories: Sequence[StoredRepository]) -> dict[str, StoredRepository]:
+    """By address."""
+    return {repository.value.address: repository for repository in repositories}

@@ -1,0 +1,242 @@
+"""Every table and index of the catalog.
+
+::
+
+    repositories ─┬─ partitions ── releases ──┐
+                  └─ files ───────────────────┘   files.(partition, release) names a release
+                       └── digest → blobs         blobs.(digest, generation) names a stored object
+    accounts ─┬─ tokens                           access.version: bumped by every change of
+              └─ groups                           repositories, accounts, groups, tokens, rules
+    rules · keys · downloads · events · access
+
+Times are whole microseconds since 1970 (UTC) by the database's clock.  A release is a *draft*
+while ``released_at`` is null, a *tombstone* once ``removed_at`` is set, *visible* otherwise.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    and_,
+    text,
+)
+
+__all__ = [
+    "METADATA",
+    "access",
+    "accounts",
+    "blobs",
+    "downloads",
+    "events",
+    "files",
+    "groups",
+    "keys",
+    "partitions",
+    "releases",
+    "repositories",
+    "rules",
+    "tokens",
+]
+
+METADATA = MetaData()
+
+# Order by bytes on both databases: ranges are how prefixes are asked, and must mean the same.
+_Name = Text().with_variant(Text(collation="C"), "postgresql")
+# SQLite gives row numbers to INTEGER keys only.
+_Id = BigInteger().with_variant(Integer(), "sqlite")
+
+repositories = Table(
+    "repositories",
+    METADATA,
+    Column("id", _Id, primary_key=True),
+    Column("format", _Name, nullable=False),
+    Column("name", _Name, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("private", Boolean, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index("repositories_address", "format", "name", unique=True),
+)
+
+partitions = Table(
+    "partitions",
+    METADATA,
+    Column("repository_id", _Id, primary_key=True),
+    Column("name", _Name, primary_key=True),
+    Column("serial", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+releases = Table(
+    "releases",
+    METADATA,
+    Column("repository_id", _Id, primary_key=True),
+    Column("partition", _Name, primary_key=True),
+    Column("name", _Name, primary_key=True),
+    Column("package", Text, nullable=False),
+    Column("package_key", _Name, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("sort_key", LargeBinary, nullable=False),
+    Column("parent", _Name),
+    Column("serial", BigInteger, nullable=False),
+    Column("touched_at", BigInteger),
+    Column("released_at", BigInteger),
+    Column("yanked_at", BigInteger),
+    Column("removed_at", BigInteger),
+    Column("record", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+_visible = and_(releases.c.released_at.is_not(None), releases.c.removed_at.is_(None))
+_listed = and_(_visible, releases.c.yanked_at.is_(None), releases.c.parent.is_(None))
+Index("releases_order", releases.c.repository_id, releases.c.partition, releases.c.serial)
+Index(
+    "releases_package",
+    releases.c.repository_id,
+    releases.c.package_key,
+    releases.c.sort_key,
+    releases.c.package,
+    releases.c.version,
+    sqlite_where=_listed,
+    postgresql_where=_listed,
+)
+Index(
+    "releases_parent",
+    releases.c.repository_id,
+    releases.c.parent,
+    sqlite_where=releases.c.parent.is_not(None),
+    postgresql_where=releases.c.parent.is_not(None),
+)
+Index(
+    "releases_draft",
+    releases.c.touched_at,
+    sqlite_where=releases.c.released_at.is_(None),
+    postgresql_where=releases.c.released_at.is_(None),
+)
+
+blobs = Table(
+    "blobs",
+    METADATA,
+    Column("digest", _Name, primary_key=True),
+    Column("generation", _Name, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha1", _Name, index=True),
+    Column("md5", _Name),
+    Column("stored_at", BigInteger),
+    Column("touched_at", BigInteger, nullable=False, index=True),
+    Column("deleting", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+files = Table(
+    "files",
+    METADATA,
+    Column("id", _Id, primary_key=True),
+    Column("repository_id", _Id, nullable=False),
+    Column("path", _Name, nullable=False),
+    Column("digest", _Name, nullable=False, index=True),
+    Column("size", BigInteger, nullable=False),
+    Column("partition", _Name),
+    Column("release", _Name),
+    Column("media_type", Text, nullable=False),
+    Column("mutable", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Index("files_path", "repository_id", "path", unique=True),
+    Index("files_release", "repository_id", "partition", "release"),
+)
+
+downloads = Table(
+    "downloads",
+    METADATA,
+    Column("repository_id", _Id, primary_key=True),
+    Column("partition", _Name, primary_key=True),
+    Column("release", _Name, primary_key=True),
+    Column("day", Integer, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+access = Table(
+    "access",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+)
+
+accounts = Table(
+    "accounts",
+    METADATA,
+    Column("id", _Id, primary_key=True),
+    Column("name", _Name, nullable=False, unique=True),
+    Column("password_hash", Text),
+    Column("email", Text, nullable=False),
+    Column("disabled", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+groups = Table(
+    "groups",
+    METADATA,
+    Column("name", _Name, primary_key=True),
+    Column("account_id", _Id, ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+tokens = Table(
+    "tokens",
+    METADATA,
+    Column("id", _Id, primary_key=True),
+    Column("account_id", _Id, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("prefix", _Name, nullable=False, unique=True),
+    Column("secret_hash", Text, nullable=False),
+    Column("rules", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("last_used_at", BigInteger),
+    Column("revoked_at", BigInteger),
+)
+
+rules = Table(
+    "rules",
+    METADATA,
+    Column("id", _Id, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("tier", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("actions", Text, nullable=False),
+    Column("pattern", Text, nullable=False),
+    Column("effect", Text, nullable=False),
+)
+
+keys = Table(
+    "keys",
+    METADATA,
+    Column("id", _Id, primary_key=True),
+    Column("purpose", _Name, nullable=False, index=True),
+    Column("secret", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("retired_at", BigInteger),
+)
+
+events = Table(
+    "events",
+    METADATA,
+    Column("id", _Id, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+)

@@ -1,0 +1,68 @@
+"""One write transaction: a connection, the dialect's upsert, and the outbox."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+from sqlalchemy import Connection, Executable, Table, update
+from sqlalchemy.engine import CursorResult
+
+from repocore.catalog import tables
+from repocore.catalog.dialects import Dialect, now
+from repocore.model import Event
+
+__all__ = ["Transaction"]
+
+
+@attrs.frozen
+class Transaction:
+    """Everything that is written through it becomes visible at once, or not at all."""
+
+    connection: Connection
+    dialect: Dialect
+    #: Whether anybody listens to events; without listeners the outbox stays empty.
+    listened: bool
+
+    def execute(self, statement: Executable) -> CursorResult[Any]:
+        """Run one statement."""
+        return self.connection.execute(statement)
+
+    def insert_missing(self, table: Table, values: Mapping[str, Any]) -> bool:
+        """Insert a row unless its unique key is taken; says whether it was inserted."""
+        statement = self.dialect.insert(table).values(**values).on_conflict_do_nothing()
+        return self.connection.execute(statement).rowcount == 1
+
+    def upsert(
+        self,
+        table: Table,
+        keys: Sequence[str],
+        values: Mapping[str, Any],
+        update: Callable[[Any], Mapping[str, Any]],
+    ) -> Any:
+        """Insert a row, or update the one with these keys; returns it as it is now.
+
+        ``update`` gets the columns that were to be inserted.
+        """
+        statement = self.dialect.insert(table).values(**values)
+        statement = statement.on_conflict_do_update(
+            index_elements=list(keys), set_=update(statement.excluded)
+        )
+        return self.connection.execute(statement.returning(table)).one()
+
+    def emit(self, event: Event) -> None:
+        """Tell the listeners, once this is committed."""
+        if self.listened:
+            values = {
+                "kind": type(event).__name__,
+                "payload": json.dumps(attrs.asdict(event)),
+                "created_at": now(),
+            }
+            self.execute(tables.events.insert().values(**values))
+
+    def bump_access(self) -> None:
+        """Make every process look at accounts, rules and repositories anew."""
+        version = tables.access.c.version
+        self.execute(update(tables.access).values(version=version + 1))
