@@ -1,0 +1,56 @@
+"""repocore: the package repository that everyone embeds.
+
+    with repocore.open_registry(data="d") as registry:
+        session = registry.session(registry.admin())
+        session.repositories.create("conan/main")
+        session.files.put("conan/main", path, stream)
+
+What is heavy (the catalog, the registry) is loaded at its first use, so that a plugin module may
+say ``from repocore import hookimpl`` for next to nothing (PEP 562).
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from repocore import errors, model
+from repocore.errors import *  # noqa: F403 - the errors are public by their own __all__
+from repocore.markers import hookimpl, hookspec
+from repocore.model import *  # noqa: F403 - so are the values
+
+if TYPE_CHECKING:
+    from repocore.config import Settings
+    from repocore.plugin_manager import open_registry
+    from repocore.registry import Registry, Session
+
+__all__ = [  # noqa: PLE0604 - both lists hold text
+    "Registry",
+    "Session",
+    "Settings",
+    "hookimpl",
+    "hookspec",
+    "open_registry",
+    *errors.__all__,
+    *model.__all__,
+]
+
+__version__ = "0.1.0"
+
+_LATER = {
+    "Registry": "repocore.registry",
+    "Session": "repocore.registry",
+    "Settings": "repocore.config",
+    "open_registry": "repocore.plugin_manager",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(importlib.import_module(_LATER[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,15 @@
+"""The verbs: what a registry does with its repositories, files, releases and accounts.
+
+`Registry` is one opened installation, `Session` is it acting for one principal.  Everything else
+here is a room of the session, reached as its attribute.
+"""
+
+from __future__ import annotations
+
+from repocore.registry.access import Access
+from repocore.registry.auditing import CheckReport, CollectReport
+from repocore.registry.passwords import TOKEN_PREFIX
+from repocore.registry.registry import Registry
+from repocore.registry.session import Session
+
+__all__ = ["TOKEN_PREFIX", "Access", "CheckReport", "CollectReport", "Registry", "Session"]

@@ -1,0 +1,126 @@
+"""What a process remembers of accounts, rules and repositories, and of whom it has verified.
+
+All of it belongs to one access version, the number that every change of access bumps.  The hot
+statements bring the current number with their rows, so a change made by any process is noticed
+with the next request, and everything remembered is dropped at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import attrs
+
+from repocore.catalog import Catalog, accounts, repositories
+from repocore.catalog.rows import StoredRepository
+from repocore.model import Action, ApiKey, Bearer, Credentials, Password, Principal, Resource, Rule
+
+__all__ = ["Access", "AccessBook"]
+
+_MOST: Final = 10_000
+#: Seconds after which a verified secret is verified again.
+_REMEMBERED: Final = 60.0
+
+
+@attrs.frozen(eq=False)
+class Access:
+    """The rules and repositories of one access version."""
+
+    version: int
+    #: In the order in which they are asked; within a tier those of the settings go first.
+    rules: tuple[Rule, ...]
+    repositories: Mapping[str, StoredRepository]
+
+    @property
+    def private(self) -> frozenset[str]:
+        """The addresses that the site's rules do not reach."""
+        return frozenset(
+            address for address, stored in self.repositories.items() if stored.value.private
+        )
+
+
+class AccessBook:
+    """The remembered access of one registry."""
+
+    def __init__(self, catalog: Catalog, site_rules: tuple[Rule, ...]) -> None:
+        self._catalog = catalog
+        self._site_rules = site_rules
+        self._lock = threading.Lock()
+        self._salt = secrets.token_bytes(16)
+        self._decisions: dict[tuple[Principal, Action, Resource], bool] = {}
+        self._verified: dict[bytes, tuple[Principal, float]] = {}
+        self.known = self._load()
+
+    def at(self, version: int) -> bool:
+        """Catch up with a version; False where it was not the known one."""
+        if version == self.known.version:
+            return True
+        with self._lock:
+            if version != self.known.version:
+                self._decisions = {}
+                self._verified = {}
+                self.known = self._load()
+        return False
+
+    def _load(self) -> Access:
+        # The version is read first: a change in between makes the next look load again.
+        version = self._catalog.hot.version()
+        with self._catalog.snapshot() as connection:
+            stored = accounts.rules(connection)
+            found = repositories.everything(connection)
+        rules = sorted((*self._site_rules, *stored), key=_place)
+        return Access(version, tuple(rules), repositories.addresses(found))
+
+    def decide(
+        self, principal: Principal, action: Action, resource: Resource, ask: Callable[[], bool]
+    ) -> bool:
+        """The remembered decision, or what ``ask`` says now."""
+        decisions = self._decisions
+        key = (principal, action, resource)
+        answer = decisions.get(key)
+        if answer is None:
+            answer = ask()
+            if len(decisions) >= _MOST:
+                decisions.clear()
+            decisions[key] = answer
+        return answer
+
+    def verify(self, credentials: Credentials, ask: Callable[[], Principal]) -> Principal:
+        """The principal of credentials that were verified lately, or what ``ask`` says now."""
+        key = self._key(credentials)
+        if key is None:
+            return ask()
+        verified = self._verified
+        found = verified.get(key)
+        if found is not None and found[1] > time.time():
+            return found[0]
+        principal = ask()
+        until = time.time() + _REMEMBERED
+        if principal.expires is not None:
+            until = min(until, principal.expires)
+        if len(verified) >= _MOST:
+            verified.clear()
+        verified[key] = (principal, until)
+        return principal
+
+    def _key(self, credentials: Credentials) -> bytes | None:
+        """A keyed hash: the memory of the process holds no secret for longer than a request."""
+        match credentials:
+            case Password(username, password):
+                text = f"p{len(username)}:{username}{password}"
+            case ApiKey(value):
+                text = f"k{value}"
+            case Bearer(value):
+                text = f"b{value}"
+            case _:
+                return None
+        return hashlib.blake2b(text.encode(errors="replace"), key=self._salt).digest()
+
+
+def _place(rule: Rule) -> int:
+    return ("deny", "repository", "site").index(rule.tier.value)

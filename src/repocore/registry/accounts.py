@@ -1,0 +1,325 @@
+"""The room of accounts: ``session.accounts``."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from repocore.catalog import Transaction, accounts
+from repocore.catalog.rows import micros_of, rules_text
+from repocore.errors import (
+    AccessDeniedError,
+    AlreadyExistsError,
+    MissingError,
+    NotAuthenticatedError,
+    RejectedError,
+)
+from repocore.model import (
+    Account,
+    AccountChanged,
+    Action,
+    Effect,
+    Resource,
+    Rule,
+    SigningKey,
+    Token,
+    check_account_name,
+)
+from repocore.model.decisions import check_grain
+from repocore.registry.context import Context
+from repocore.registry.passwords import (
+    hash_password,
+    hash_token,
+    make_token,
+    same,
+    split_token,
+    verify_password,
+)
+
+__all__ = ["Accounts"]
+
+#: A token's last use is noted at most that often.
+_NOTED = timedelta(minutes=5)
+
+
+class Accounts:
+    """Accounts, groups, tokens, rules and signing keys; ADMIN of the site, unless it says otherwise.
+
+    Every change is effective with the next request, in every process.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def _require(self, owner: str | None = None) -> None:
+        """ADMIN; or the owner, signed in with more than a token of narrow scope."""
+        context = self._context
+        principal = context.principal
+        if owner is not None and principal.name == owner and principal.scope is None:
+            return
+        context.require(Action.ADMIN, Resource())
+
+    def _trusted(self) -> None:
+        if not self._context.principal.trusted:
+            message = "Only the server itself may ask that."
+            raise AccessDeniedError(message)
+
+    def _write(self, account: str, change: str, work: Callable[[Transaction], bool]) -> None:
+        """Run the work; False from it means that there is no such account."""
+        event = AccountChanged(account=account, change=change, by=self._context.by)
+
+        def all_of_it(transaction: Transaction) -> None:
+            if not work(transaction):
+                raise _missing(account)
+            transaction.emit(event)
+
+        self._context.services.catalog.write(all_of_it)
+        self._context.services.wake()
+
+    def add(
+        self,
+        name: str,
+        password: str | None = None,
+        *,
+        groups: Iterable[str] = (),
+        email: str = "",
+    ) -> Account:
+        """Make an account; one without a password signs in by tokens or another authenticator.
+
+        Raises `AlreadyExistsError`, and `RejectedError` for a name or password that cannot be.
+        """
+        self._require()
+        check_account_name(name)
+        names = [check_account_name(group) for group in groups]
+        hashed = None if password is None else hash_password(_checked(password))
+
+        def work(transaction: Transaction) -> bool:
+            if not accounts.add_account(transaction, name, hashed, email):
+                message = f"There is an account {name} already."
+                raise AlreadyExistsError(message)
+            for group in names:
+                accounts.add_member(transaction, group, name)
+            return True
+
+        self._write(name, "added", work)
+        return self.get(name)
+
+    def get(self, name: str) -> Account:
+        """One account; it may ask for itself.  Raises `MissingError`."""
+        self._require(name)
+        with self._context.services.catalog.snapshot() as connection:
+            found = accounts.find_account(connection, name)
+        if found is None:
+            raise _missing(name)
+        return found
+
+    def list(self) -> list[Account]:
+        """All accounts, by name."""
+        self._require()
+        with self._context.services.catalog.snapshot() as connection:
+            return accounts.list_accounts(connection)
+
+    def remove(self, name: str) -> None:
+        """Delete an account, its tokens, memberships and rules.  Raises `MissingError`."""
+        self._require()
+        self._write(name, "removed", lambda t: accounts.remove_account(t, name))
+
+    def disable(self, name: str, disabled: bool = True) -> None:  # noqa: FBT001, FBT002 - one verb both ways
+        """Refuse whatever signs in as this account, or accept it again.  Raises `MissingError`."""
+        self._require()
+        change = {"disabled": disabled}
+        word = "disabled" if disabled else "enabled"
+        self._write(name, word, lambda t: accounts.change_account(t, name, change))
+
+    def set_password(self, name: str, password: str) -> None:
+        """Set a password; the account itself may, too.  Raises `MissingError`, `RejectedError`."""
+        self._require(name)
+        change = {"password_hash": hash_password(_checked(password))}
+        self._write(name, "password", lambda t: accounts.change_account(t, name, change))
+
+    def verify(self, name: str, password: str) -> Account | None:
+        """Who signs in with a password; None for an unknown name or one without a password.
+
+        Raises `NotAuthenticatedError` for a wrong password or a disabled account.  An unknown
+        name costs the same work as a known one.
+        """
+        self._trusted()
+        with self._context.services.catalog.snapshot() as connection:
+            hashed = accounts.password_hash(connection, name)
+            account = accounts.find_account(connection, name)
+        right = verify_password(hashed, password)
+        if account is None or hashed is None:
+            return None
+        if not right or account.disabled:
+            message = "Wrong user or password."
+            raise NotAuthenticatedError(message)
+        return account
+
+    def groups(self) -> dict[str, frozenset[str]]:
+        """The members of each group that has any."""
+        self._require()
+        with self._context.services.catalog.snapshot() as connection:
+            return accounts.groups(connection)
+
+    def add_to_group(self, group: str, name: str) -> None:
+        """Put an account into a group, which need not exist.  Idempotent.  Raises `MissingError`."""
+        self.get(name)
+        check_account_name(group)
+
+        def work(transaction: Transaction) -> bool:
+            accounts.add_member(transaction, group, name)
+            return True
+
+        self._require()
+        self._write(name, f"joined {group}", work)
+
+    def remove_from_group(self, group: str, name: str) -> None:
+        """Take an account out of a group.  Raises `MissingError` where it is not in."""
+        self._require()
+        self._write(name, f"left {group}", lambda t: accounts.remove_member(t, group, name))
+
+    def create_token(
+        self,
+        account: str,
+        name: str,
+        *,
+        rules: Sequence[Rule] | None = None,
+        lifetime: timedelta | None = None,
+    ) -> tuple[Token, str]:
+        """Make a token of an account; the account itself may, too.
+
+        Returns it and its secret, which is kept nowhere.  ``rules`` are allow rules that narrow
+        it.  Raises `MissingError`, `RejectedError`.
+        """
+        self._require(account)
+        if any(rule.effect is not Effect.ALLOW for rule in rules or ()):
+            message = "A token's scope only allows; it can take nothing more away."
+            raise RejectedError(message)
+        if lifetime is not None and lifetime <= timedelta(0):
+            message = "A token lives for more than no time."
+            raise RejectedError(message)
+        with self._context.services.catalog.snapshot() as connection:
+            if accounts.find_account(connection, account) is None:
+                raise _missing(account)
+        secret, prefix = make_token()
+        values = {
+            "name": name,
+            "prefix": prefix,
+            "secret_hash": hash_token(secret),
+            "rules": rules_text(rules),
+            "lifetime": None if lifetime is None else micros_of(lifetime),
+        }
+        token = self._context.services.catalog.write(
+            lambda t: accounts.add_token(t, account, values)
+        )
+        return token, secret
+
+    def tokens(self, account: str | None = None) -> list[Token]:
+        """The tokens of one account (which may ask itself), or of all."""
+        self._require(account)
+        with self._context.services.catalog.snapshot() as connection:
+            return accounts.list_tokens(connection, account)
+
+    def revoke_token(self, number: int) -> Token:
+        """Revoke a token for good; its account may, too.  Idempotent.  Raises `MissingError`."""
+        catalog = self._context.services.catalog
+        with catalog.snapshot() as connection:
+            found = accounts.find_token(connection, number=number)
+        self._require(found[0].account if found else None)
+        if found is None:
+            message = "There is no token of that number."
+            raise MissingError(message)
+        catalog.write(lambda t: accounts.revoke_token(t, number))
+        return found[0]
+
+    def find_token(self, secret: str) -> Token | None:
+        """The live token of a secret; None where it is none of ours.  The server's question.
+
+        Raises `NotAuthenticatedError` for a revoked or expired one, or a disabled account.
+        """
+        self._trusted()
+        prefix = split_token(secret)
+        if prefix is None:
+            return None
+        with self._context.services.catalog.snapshot() as connection:
+            found = accounts.find_token(connection, prefix=prefix)
+        if found is None or not same(found[1], hash_token(secret)):
+            message = "The token is not valid."
+            raise NotAuthenticatedError(message)
+        return self._live(found)
+
+    def get_token(self, number: int) -> Token | None:
+        """A live token by its number, or None where it is gone; as `find_token`."""
+        self._trusted()
+        with self._context.services.catalog.snapshot() as connection:
+            found = accounts.find_token(connection, number=number)
+        return None if found is None else self._live(found)
+
+    def _live(self, found: tuple[Token, str, bool, bool]) -> Token:
+        token, _, live, enabled = found
+        if not live or not enabled:
+            message = "The token is revoked or has expired; make a new one."
+            raise NotAuthenticatedError(message)
+        # Noted now and then only: a read must not cost a write.
+        if token.last_used_at is None or datetime.now(UTC) - token.last_used_at >= _NOTED:
+            self._context.services.catalog.write(lambda t: accounts.use_token(t, token.id))
+        return token
+
+    def rules(self) -> tuple[Rule, ...]:
+        """The stored rules, in the order in which they are asked."""
+        self._require()
+        with self._context.services.catalog.snapshot() as connection:
+            return tuple(accounts.rules(connection))
+
+    def add_rule(self, rule: Rule, *, position: int | None = None) -> Rule:
+        """Store a rule behind all others, or at a position of the stored ones (the first is 0).
+
+        Raises `RejectedError` for one that is finer than its format can tell apart.
+        """
+        self._require()
+        check_grain(rule, self._context.services.formats)
+        return self._context.services.catalog.write(lambda t: accounts.add_rule(t, rule, position))
+
+    def remove_rule(self, number: int) -> None:
+        """Delete a stored rule.  Raises `MissingError`."""
+        self._require()
+        if not self._context.services.catalog.write(lambda t: accounts.remove_rule(t, number)):
+            message = "There is no stored rule of that number."
+            raise MissingError(message)
+
+    def signing_keys(self, purpose: str) -> tuple[SigningKey, ...]:
+        """The keys of a purpose, newest first; makes the first one.  The server's question."""
+        self._trusted()
+        with self._context.services.catalog.snapshot() as connection:
+            found = accounts.keys(connection, purpose)
+        return tuple(found) if found else (self._new_key(purpose, first=True),)
+
+    def rotate_signing_key(self, purpose: str) -> SigningKey:
+        """Make a key that signs from now on; older ones still verify what they signed."""
+        self._require()
+        return self._new_key(purpose, first=False)
+
+    def _new_key(self, purpose: str, *, first: bool) -> SigningKey:
+        secret = secrets.token_bytes(32)
+
+        def work(transaction: Transaction) -> SigningKey:
+            # Two processes that start at once must agree on one first key.
+            accounts.lock_keys(transaction)
+            if not (first and accounts.keys(transaction.connection, purpose)):
+                accounts.add_key(transaction, purpose, secret)
+            return accounts.keys(transaction.connection, purpose)[0]
+
+        return self._context.services.catalog.write(work)
+
+
+def _missing(name: str) -> MissingError:
+    message = f"There is no account {name}, or it is not in that group."
+    return MissingError(message)
+
+
+def _checked(password: str) -> str:
+    if not password or len(password) > 1024:  # noqa: PLR2004 - a bound on the work of a hash
+        message = "A password has at least one character and at most 1024."
+        raise RejectedError(message)
+    return password

@@ -1,0 +1,114 @@
+"""Reserve, store, commit: how bytes become a file, and how those that nothing names go.
+
+A crash between any two of the steps leaves a reservation or an object that nothing names; the
+collector takes both after the grace period, and nothing was ever visible.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+from repocore.catalog import blobs
+from repocore.catalog.commit import FileChange, commit
+from repocore.catalog.rows import micros_of
+from repocore.errors import StorageError
+from repocore.model import BlobKey, File
+from repocore.ports import Progress
+from repocore.registry.services import Services
+from repocore.registry.staging import Staged
+
+__all__ = ["Collected", "collect_blobs", "publish", "refer"]
+
+#: A collector can take a reservation that outlived the grace period; then all begins again.
+_TRIES: Final = 3
+
+
+def publish(services: Services, staged: Staged, change: FileChange) -> File:
+    """Store what is staged and make the change true, all or nothing.
+
+    Raises what the storage and `commit` raise.
+    """
+    catalog = services.catalog
+    for _ in range(_TRIES):
+        reserved = catalog.write(lambda t: blobs.reserve(t, staged.checksums, staged.size))
+        services.step("reserved")
+        # An object that was lost or cut is written anew by whoever uploads its bytes again.
+        if not reserved.stored or services.storage.size(reserved.key) != staged.size:
+            staged.commit(reserved.key)
+        services.step("stored")
+        due = attrs.evolve(change, key=reserved.key)
+        file = catalog.write(lambda t, due=due: commit(t, due))
+        if file is not None:
+            services.step("committed")
+            return file
+    message = "A clean-up met the upload; send it again."
+    raise StorageError(message)
+
+
+def refer(services: Services, change: FileChange) -> File | None:
+    """Bind a path to a stored blob; None where it went meanwhile."""
+    return services.catalog.write(lambda t: commit(t, change))
+
+
+@attrs.frozen
+class Collected:
+    """How many blobs went, and their bytes."""
+
+    blobs: int
+    bytes: int
+
+
+def collect_blobs(services: Services, grace: int, progress: Progress) -> Collected:
+    """Delete blobs that nothing names and that were untouched for ``grace`` microseconds.
+
+    It needs no pause of anything else, may run in several processes at once, and may die anywhere.
+    """
+    catalog = services.catalog
+    count = size = 0
+    after = ""
+    while True:
+        with catalog.snapshot() as connection:
+            found = blobs.candidates(connection, grace, after)
+        if not found:
+            return Collected(count, size)
+        for key, length in found:
+            progress.check()
+            if _collect(services, key, grace):
+                count += 1
+                size += length
+                progress.advance()
+        after = found[-1][0].digest
+
+
+def _collect(services: Services, key: BlobKey, grace: int) -> bool:
+    if not services.catalog.write(lambda t: blobs.mark(t, key, grace)):
+        return False
+    services.step("marked")
+    services.storage.delete(key)
+    services.step("deleted")
+    services.catalog.write(lambda t: blobs.forget(t, key))
+    services.step("forgotten")
+    return True
+
+
+def collect_strays(services: Services) -> int:
+    """Delete objects whose key is not the current one of their bytes; how many.
+
+    A key is reserved before its object is stored, and never reserved again once it is not the
+    current one: what is listed first and unknown afterwards is unknown for ever.
+    """
+    count = 0
+    for key in services.storage.keys():
+        with services.catalog.snapshot() as connection:
+            known = blobs.known(connection, key)
+        if not known:
+            services.storage.delete(key)
+            count += 1
+    return count
+
+
+def grace_of(services: Services) -> int:
+    """The settings' grace period in microseconds."""
+    return micros_of(services.settings.limits.blob_grace)

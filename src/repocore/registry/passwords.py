@@ -1,0 +1,68 @@
+"""Hashes of passwords and tokens."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+import string
+from typing import Final
+
+from argon2 import PasswordHasher
+from argon2.exceptions import Argon2Error, InvalidHashError
+
+__all__ = [
+    "TOKEN_PREFIX",
+    "hash_password",
+    "hash_token",
+    "make_token",
+    "split_token",
+    "verify_password",
+]
+
+#: What every token of ours starts with, so that people and scanners recognise one.
+TOKEN_PREFIX: Final = "rpc-"
+
+_LETTERS: Final = string.ascii_lowercase + string.digits
+_TOKEN = re.compile(r"rpc-([a-z0-9]{12})-([a-z0-9]{40})\Z")
+
+_hasher = PasswordHasher()
+#: Checked where there is no hash, so that an unknown name costs what a known one does.
+_NOBODY: Final = _hasher.hash(secrets.token_urlsafe())
+
+
+def hash_password(password: str) -> str:
+    """The argon2id hash of a password, with its parameters and salt."""
+    return _hasher.hash(password)
+
+
+def verify_password(stored: str | None, password: str) -> bool:
+    """Whether the password has the hash; the work is the same without one."""
+    try:
+        return _hasher.verify(stored or _NOBODY, password) and stored is not None
+    except (Argon2Error, InvalidHashError):
+        return False
+
+
+def make_token() -> tuple[str, str]:
+    """A new secret and its prefix: ``rpc-`` and letters, digits, hyphens (207 random bits)."""
+    prefix = "".join(secrets.choice(_LETTERS) for _ in range(12))
+    secret = "".join(secrets.choice(_LETTERS) for _ in range(40))
+    return f"{TOKEN_PREFIX}{prefix}-{secret}", prefix
+
+
+def split_token(token: str) -> str | None:
+    """The prefix of something that looks like a token of ours, or None."""
+    match = _TOKEN.match(token)
+    return match[1] if match else None
+
+
+def hash_token(token: str) -> str:
+    """The hash under which a token is kept; it has enough entropy to need no salt."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def same(left: str, right: str) -> bool:
+    """Compare two hashes in constant time."""
+    return hmac.compare_digest(left, right)

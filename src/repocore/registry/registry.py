@@ -1,0 +1,231 @@
+"""The registry: one opened installation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+
+import pluggy
+
+from repocore.catalog import Catalog
+from repocore.config import Settings
+from repocore.errors import (
+    ConfigurationError,
+    DuplicateFormatError,
+    NoPluginForUrlError,
+    NotAuthenticatedError,
+)
+from repocore.http import Route
+from repocore.model import Anonymous, Credentials, Policy, Principal, Rule
+from repocore.ports import Format, Storage
+from repocore.registry.access import Access, AccessBook
+from repocore.registry.context import Context
+from repocore.registry.counting import Counter
+from repocore.registry.relay import Relay, tell
+from repocore.registry.services import SYSTEM, Services
+from repocore.registry.session import Session
+
+__all__ = ["Registry"]
+
+
+class Registry:
+    """One installation: its settings, plugins, storage and catalog.
+
+    Opened by `repocore.open_registry`; close it, or use it in a ``with`` block.  Threads may share
+    it; a forked process opens its own.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        plugins: pluggy.PluginManager,
+        plugin_settings: Mapping[str, Any],
+    ) -> None:
+        self.settings = settings
+        self.plugins = plugins
+        self._plugin_settings = plugin_settings
+        hooks = plugins.hook
+        self.formats: Mapping[str, Format] = _formats(hooks)
+        #: Whether every authorizer can answer for a whole repository at once.
+        self.surveyed = _all_survey(plugins)
+        settings.data.mkdir(parents=True, exist_ok=True)
+        storage = _open_storage(settings, hooks)
+        catalog = Catalog(settings.catalog, folder=settings.data)
+        catalog.migrate()
+        catalog.listened = bool(hooks.repocore_event.get_hookimpls())
+        counter = Counter(catalog)
+        tasks = (counter.flush, lambda: tell(catalog, hooks, self))
+        interval = settings.limits.count_interval.total_seconds()
+        self._relay = Relay(tasks if catalog.listened else tasks[:1], interval)
+        self._services = Services(
+            settings=settings,
+            hooks=hooks,
+            catalog=catalog,
+            storage=storage,
+            formats=self.formats,
+            book=AccessBook(catalog, _site_rules(settings)),
+            counter=counter,
+            wake=self._relay.wake if catalog.listened else self._relay.start,
+            registry=self,
+        )
+        self._closed = False
+        self._make_repositories()
+        hooks.repocore_startup.call_historic(kwargs={"registry": self})
+
+    def _make_repositories(self) -> None:
+        """Make what the settings name, if it is not there."""
+        room = self.session(self.admin()).repositories
+        there = {repository.address for repository in room.list()}
+        for wanted in self.settings.repository:
+            address = f"{wanted.format}/{wanted.name}"
+            if address in there:
+                continue
+            room.create(
+                address,
+                description=wanted.description,
+                private=wanted.private,
+                policy=wanted.policy or Policy(),
+            )
+
+    @property
+    def storage(self) -> Storage:
+        """The opened storage; for its own plugin and for tests, who may not need permissions."""
+        return self._services.storage
+
+    @property
+    def access(self) -> Access:
+        """Rules and repositories as this process knows them; `Access.version` tells of changes."""
+        return self._services.book.known
+
+    @property
+    def step(self) -> Any:
+        """Called with a name between any two steps that change something; for crash tests."""
+        return self._services.step
+
+    @step.setter
+    def step(self, watch: Any) -> None:
+        self._services.step = watch
+
+    def admin(self) -> Principal:
+        """The embedding application itself, which may do everything."""
+        return SYSTEM
+
+    def authenticate(self, credentials: Credentials) -> Principal:
+        """Who sent these credentials.
+
+        Raises `NotAuthenticatedError` where they are wrong, or where no authenticator knows them.
+        """
+        if isinstance(credentials, Anonymous):
+            return Principal(name=None)
+        return self._services.book.verify(credentials, lambda: self._ask(credentials))
+
+    def _ask(self, credentials: Credentials) -> Principal:
+        found = self._services.hooks.repocore_authenticate(registry=self, credentials=credentials)
+        if found is None:
+            message = "Nobody is known by these credentials."
+            raise NotAuthenticatedError(message)
+        return found
+
+    def session(self, principal: Principal) -> Session:
+        """Act for a principal that the application vouches for."""
+        return Session(Context(self._services, principal))
+
+    def connect(self, credentials: Credentials) -> Session:
+        """Act for whoever sent these credentials, as long as they are worth something.
+
+        Raises `NotAuthenticatedError`.
+        """
+        principal = self.authenticate(credentials)
+        return Session(Context(self._services, principal, lambda: self.authenticate(credentials)))
+
+    def issue(self, principal: Principal, *, audience: str, lifetime: timedelta) -> str:
+        """A signed token that authenticates as this principal for a while, scope included.
+
+        Raises `NotAuthenticatedError` for the anonymous, and `ConfigurationError` where no plugin
+        issues tokens.
+        """
+        if principal.anonymous:
+            raise NotAuthenticatedError
+        token = self._services.hooks.repocore_issue(
+            registry=self, principal=principal, audience=audience, lifetime=lifetime
+        )
+        if token is None:
+            message = "No plugin issues tokens; enable repocore.plugins.bearer."
+            raise ConfigurationError(message)
+        return token
+
+    def routes(self) -> tuple[Route[Session], ...]:
+        """The routes of every plugin."""
+        found = self._services.hooks.repocore_routes(registry=self)
+        return tuple(route for routes in reversed(found) for route in routes)
+
+    def plugin_settings(self, name: str) -> Any:
+        """What ``[plugins.NAME]`` became: an instance of the class that its plugin named."""
+        return self._plugin_settings[name]
+
+    def tell(self) -> None:
+        """Write counted downloads and tell listeners of what is due, here and now."""
+        self._relay.run()
+
+    def close(self) -> None:
+        """Release everything; idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        self._relay.close()
+        self._services.hooks.repocore_shutdown(registry=self)
+        self._services.catalog.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _formats(hooks: pluggy.HookRelay) -> dict[str, Format]:
+    formats: dict[str, Format] = {}
+    brought: Iterable[Iterable[Format]] = hooks.repocore_formats()
+    for format_ in (format_ for one in brought for format_ in one):
+        if format_.name in formats:
+            message = f"Two plugins bring the format {format_.name}; disable one of them."
+            raise DuplicateFormatError(message)
+        formats[format_.name] = format_
+    return formats
+
+
+def _all_survey(plugins: pluggy.PluginManager) -> bool:
+    surveys = {call.plugin_name for call in plugins.hook.repocore_survey.get_hookimpls()}
+    decides = {call.plugin_name for call in plugins.hook.repocore_authorize.get_hookimpls()}
+    return decides <= surveys
+
+
+def _open_storage(settings: Settings, hooks: pluggy.HookRelay) -> Storage:
+    url = settings.storage
+    if "://" not in url:
+        url = (settings.data / url).absolute().as_uri()
+    storage = hooks.repocore_storage(url=url, options=settings.storage_options)
+    if storage is None:
+        scheme = url.partition("://")[0]
+        message = f"No plugin opens storages of the scheme {scheme}; see `repocore plugins`."
+        raise NoPluginForUrlError(message)
+    return storage
+
+
+def _site_rules(settings: Settings) -> tuple[Rule, ...]:
+    return tuple(
+        Rule(
+            subject=rule.subject,
+            actions=frozenset(rule.actions),
+            pattern=rule.pattern,
+            effect=rule.effect,
+        )
+        for rule in settings.rule
+    )

@@ -1,0 +1,178 @@
+"""The room of releases: ``session.releases``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+from repocore.catalog import Transaction, releases
+from repocore.catalog.rows import StoredRepository, file_of, time_of
+from repocore.errors import ReleaseMissingError
+from repocore.model import Action, File, Grain, Release, Resource, Survey, split_address
+from repocore.registry.context import Context
+
+__all__ = ["Releases"]
+
+Scope = tuple[str | None, str | None]
+
+
+class Releases:
+    """List, search, yank and delete releases.
+
+    The format tells which package and version a partition stands for; reading needs READ of them.
+    Every method raises `RepositoryMissingError`, `NotAuthenticatedError` and `AccessDeniedError`.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def _scope(self, address: str, partition: str, action: Action = Action.READ) -> Scope:
+        format_ = self._context.services.formats.get(split_address(address)[0])
+        if format_ is None or (action is Action.READ and format_.read_grain is Grain.REPOSITORY):
+            return None, None
+        return format_.scope(partition)
+
+    def newest(self, address: str, partition: str) -> tuple[str, datetime]:
+        """Name and time of the newest release; raises `ReleaseMissingError`.
+
+        One statement and no more: it is what clients ask most.
+        """
+        hot = self._context.services.catalog.hot
+        scope = self._scope(address, partition)
+        _, rows = self._context.read(address, scope, lambda number: hot.latest(number, partition))
+        if not rows:
+            raise ReleaseMissingError
+        name, released_at = rows[0]
+        return name, time_of(released_at)
+
+    def names(self, address: str, partition: str) -> list[tuple[str, datetime]]:
+        """Names and times of the listed releases, newest first; one statement."""
+        hot = self._context.services.catalog.hot
+        scope = self._scope(address, partition)
+        _, rows = self._context.read(address, scope, lambda number: hot.releases(number, partition))
+        return [(name, time_of(released_at)) for name, released_at, _ in rows]
+
+    def latest(self, address: str, partition: str) -> Release:
+        """The newest release; raises `ReleaseMissingError`."""
+        found = self._in_partition(address, partition, 1)
+        if not found:
+            raise ReleaseMissingError
+        return found[0]
+
+    def list(self, address: str, partition: str) -> list[Release]:
+        """The listed releases of a partition, newest first."""
+        return self._in_partition(address, partition, None)
+
+    def _in_partition(self, address: str, partition: str, limit: int | None) -> list[Release]:
+        stored = self._context.find(address, Action.READ, self._scope(address, partition))
+        with self._context.services.catalog.snapshot() as connection:
+            return releases.in_partition(connection, stored, partition, limit)
+
+    def get(self, address: str, partition: str, name: str) -> Release:
+        """One release, yanked or not; raises `ReleaseMissingError`."""
+        stored = self._context.find(address, Action.READ, self._scope(address, partition))
+        with self._context.services.catalog.snapshot() as connection:
+            found = releases.visible(connection, stored, partition, name)
+        if found is None:
+            raise ReleaseMissingError
+        return found
+
+    def exists(self, address: str, partition: str, name: str) -> bool:
+        """Whether anything of it was uploaded, whole or not; requires WRITE."""
+        scope = self._scope(address, partition, Action.WRITE)
+        stored = self._context.find(address, Action.WRITE, scope)
+        with self._context.services.catalog.snapshot() as connection:
+            row = releases.find(connection, stored.id, partition, name)
+        return row is not None and (row.touched_at is not None or row.removed_at is None)
+
+    def files(self, address: str, partition: str, name: str) -> list[File]:
+        """The files of a release, by path; raises `ReleaseMissingError`."""
+        hot = self._context.services.catalog.hot
+        _, rows = self._context.read(
+            address,
+            self._scope(address, partition),
+            lambda number: hot.files(number, partition, name),
+        )
+        if not rows:
+            raise ReleaseMissingError
+        return [file_of(address, row[0], row[1:]) for row in rows]
+
+    def children(self, address: str, partition: str, name: str) -> list[Release]:
+        """The newest listed release of each partition that hangs on a release, by partition.
+
+        Raises `ReleaseMissingError` where that release cannot be seen.
+        """
+        stored = self._context.find(address, Action.READ, self._scope(address, partition))
+        with self._context.services.catalog.snapshot() as connection:
+            if releases.visible(connection, stored, partition, name) is None:
+                raise ReleaseMissingError
+            return releases.children(connection, stored, partition, name)
+
+    def packages(self, address: str, *, prefix: str = "") -> Iterator[tuple[str, str]]:
+        """(package, version) of all that is listed and may be read, in order, without doubles.
+
+        Ordered by the case-folded name, then by the format's order of versions.  ``prefix`` is one
+        of the case-folded name.
+        """
+        context = self._context
+        context.enter()
+        stored = context.services.book.known.repositories.get(address)
+        survey = Survey.NONE if stored is None else context.survey(Action.READ, stored.value)
+        if stored is None or survey is Survey.NONE:
+            stored = context.find(address, Action.READ)
+        kind, name = split_address(address)
+        services = context.services
+        chunk = services.settings.limits.page
+        with services.catalog.snapshot() as connection:
+            for rows in releases.packages(connection, stored.id, prefix.casefold(), chunk):
+                for package, version in rows:
+                    resource = Resource(kind, name, package, version)
+                    if survey is Survey.ALL or context.allowed(Action.READ, resource):
+                        yield package, version
+
+    def yank(self, address: str, partition: str, name: str, yanked: bool = True) -> Release:  # noqa: FBT001, FBT002 - one verb both ways
+        """Take a release out of every list, or back in; its files are still served.
+
+        Requires YANK.  Idempotent.  Raises `ReleaseMissingError`.
+        """
+        scope = self._scope(address, partition, Action.YANK)
+        stored = self._context.find(address, Action.YANK, scope)
+        catalog = self._context.services.catalog
+        if not catalog.write(lambda t: releases.yank(t, stored, partition, name, to=yanked)):
+            raise ReleaseMissingError
+        with catalog.snapshot() as connection:
+            found = releases.visible(connection, stored, partition, name)
+        if found is None:
+            raise ReleaseMissingError
+        return found
+
+    def delete(self, address: str, partition: str, name: str) -> None:
+        """Delete a release, or a draft, with its files and all that hangs on it, at once.
+
+        Requires DELETE.  Raises `ReleaseMissingError`.
+        """
+        stored = self._deletable(address, partition)
+        where = releases.select_one(stored.id, partition, name)
+        if not self._remove(lambda t: releases.remove(t, stored, where, self._context.by)):
+            raise ReleaseMissingError
+
+    def delete_all(self, address: str, partition: str) -> int:
+        """Delete every release and draft of a partition, as `delete` does; how many."""
+        stored = self._deletable(address, partition)
+        where = releases.select_partition(stored.id, partition)
+        return self._remove(lambda t: releases.remove(t, stored, where, self._context.by))
+
+    def delete_children(self, address: str, partition: str, name: str) -> int:
+        """Delete every release and draft that hangs on one, at once; how many."""
+        stored = self._deletable(address, partition)
+        where = releases.select_children(stored.id, partition, name)
+        return self._remove(lambda t: releases.remove(t, stored, where, self._context.by))
+
+    def _deletable(self, address: str, partition: str) -> StoredRepository:
+        scope = self._scope(address, partition, Action.DELETE)
+        return self._context.find(address, Action.DELETE, scope)
+
+    def _remove(self, work: Callable[[Transaction], int]) -> int:
+        count = self._context.services.catalog.write(work)
+        self._context.services.wake()
+        return count

@@ -1,0 +1,122 @@
+"""The room of repositories: ``session.repositories``."""
+
+from __future__ import annotations
+
+import attrs
+
+from repocore.catalog import Transaction, repositories
+from repocore.errors import AlreadyExistsError
+from repocore.model import (
+    Action,
+    Policy,
+    Repository,
+    RepositoryChanged,
+    Resource,
+    Survey,
+    split_address,
+)
+from repocore.registry.context import Context
+
+__all__ = ["Repositories"]
+
+
+class Repositories:
+    """Create, configure, list and delete repositories; each is addressed ``format/name``."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def create(
+        self,
+        address: str,
+        *,
+        description: str = "",
+        private: bool = False,
+        policy: Policy | None = None,
+    ) -> Repository:
+        """Make an empty one; requires ADMIN.
+
+        Raises `AlreadyExistsError`, `InvalidPathError` for a bad address, and
+        `RepositoryMissingError` where no plugin brings the format.
+        """
+        context = self._context
+        kind, name = split_address(address)
+        context.enter()
+        context.require(Action.ADMIN, Resource(kind, name))
+        context.services.format(kind)
+        repository = Repository(
+            format=kind,
+            name=name,
+            policy=policy or Policy(),
+            description=description,
+            private=private,
+        )
+        event = RepositoryChanged(repository=address, change="created", by=context.by)
+
+        def work(transaction: Transaction) -> None:
+            if not repositories.add(transaction, repository):
+                message = f"There is a repository {address} already."
+                raise AlreadyExistsError(message)
+            transaction.emit(event)
+
+        context.services.catalog.write(work)
+        context.services.wake()
+        return self.get(address)
+
+    def configure(
+        self,
+        address: str,
+        *,
+        description: str | None = None,
+        private: bool | None = None,
+        policy: Policy | None = None,
+    ) -> Repository:
+        """Change what is given, keep the rest; requires MANAGE.  Raises `RepositoryMissingError`."""
+        context = self._context
+        stored = context.find(address, Action.MANAGE)
+        given = {"description": description, "private": private, "policy": policy}
+        changes = {name: value for name, value in given.items() if value is not None}
+        changed = attrs.evolve(stored.value, **changes)
+        event = RepositoryChanged(repository=address, change="configured", by=context.by)
+
+        def work(transaction: Transaction) -> None:
+            repositories.replace(transaction, stored.id, changed)
+            transaction.emit(event)
+
+        context.services.catalog.write(work)
+        context.services.wake()
+        return self.get(address)
+
+    def get(self, address: str) -> Repository:
+        """One repository; requires READ of something in it.  Raises `RepositoryMissingError`."""
+        context = self._context
+        context.enter()
+        stored = context.services.book.known.repositories.get(address)
+        if stored is not None and self._sees(stored.value):
+            return stored.value
+        return context.find(address, Action.READ).value
+
+    def list(self) -> list[Repository]:
+        """Those of which the principal may read something, by address."""
+        self._context.enter()
+        known = self._context.services.book.known.repositories
+        return [stored.value for _, stored in sorted(known.items()) if self._sees(stored.value)]
+
+    def _sees(self, repository: Repository) -> bool:
+        context = self._context
+        if context.survey(Action.READ, repository) is not Survey.NONE:
+            return True
+        return context.allowed(Action.READ, Resource(repository.format, repository.name))
+
+    def delete(self, address: str) -> None:
+        """Delete a repository with all it holds; requires ADMIN.  Raises `RepositoryMissingError`."""
+        context = self._context
+        stored = context.find(address, Action.ADMIN)
+        event = RepositoryChanged(repository=address, change="deleted", by=context.by)
+
+        def work(transaction: Transaction) -> None:
+            repositories.forget(transaction, stored.id)
+            transaction.emit(event)
+
+        context.services.catalog.write(work)
+        context.services.wake()

@@ -1,0 +1,52 @@
+"""What every room of a session works with; made once, by the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+import pluggy
+
+from repocore.catalog import Catalog
+from repocore.config import Settings
+from repocore.errors import RepositoryMissingError
+from repocore.model import Principal
+from repocore.ports import Format, Storage
+from repocore.registry.access import AccessBook
+from repocore.registry.counting import Counter
+
+__all__ = ["SYSTEM", "Services"]
+
+#: The embedding application itself.
+SYSTEM = Principal(name="system", via="library", trusted=True)
+
+
+def _pass(_step: str) -> None:
+    """Nobody watches the steps."""
+
+
+@attrs.define(eq=False)
+class Services:
+    """The collaborators of the rooms."""
+
+    settings: Settings
+    hooks: pluggy.HookRelay
+    catalog: Catalog
+    storage: Storage
+    formats: Mapping[str, Format]
+    book: AccessBook
+    counter: Counter
+    #: Called after each commit, to have listeners told.
+    wake: Callable[[], None]
+    #: The registry, for hooks; this floor knows no type for what stands above it.
+    registry: Any = None
+    #: Named between any two steps that change something outside of memory; tests crash here.
+    step: Callable[[str], None] = _pass
+
+    def format(self, name: str) -> Format:
+        """A registered format; raises `RepositoryMissingError` where no plugin brings it."""
+        found = self.formats.get(name)
+        if found is None:
+            raise RepositoryMissingError
+        return found

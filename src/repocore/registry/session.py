@@ -1,0 +1,55 @@
+"""The registry, acting for one principal: the only door to data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from repocore.model import Action, Principal, Resource
+from repocore.registry.accounts import Accounts
+from repocore.registry.auditing import Upkeep
+from repocore.registry.context import Context
+from repocore.registry.files import Files
+from repocore.registry.releases import Releases
+from repocore.registry.repositories import Repositories
+
+__all__ = ["Session"]
+
+
+class Session:
+    """Everything that one principal may do; cheap to make, safe to keep and to share.
+
+    Made by `Registry.session` or `Registry.connect`.  Each call decides anew: a permission that is
+    taken away is gone with the next one.
+    """
+
+    def __init__(self, context: Context) -> None:
+        context.session = self
+        self._context = context
+        self.repositories = Repositories(context)
+        self.files = Files(context)
+        self.releases = Releases(context)
+        self.accounts = Accounts(context)
+        self.upkeep = Upkeep(context)
+
+    @property
+    def registry(self) -> Any:
+        """The registry that made it."""
+        return self._context.services.registry
+
+    @property
+    def principal(self) -> Principal:
+        """Who is asking; raises `NotAuthenticatedError` once the credentials are worth nothing."""
+        return self._context.principal
+
+    def require(self, action: Action, resource: Resource) -> None:
+        """Return if it is allowed.
+
+        Raises `NotAuthenticatedError` where nobody signed in, else `AccessDeniedError`.
+        """
+        self._context.enter()
+        self._context.require(action, resource)
+
+    def allowed(self, action: Action, resource: Resource) -> bool:
+        """Whether it is allowed."""
+        self._context.enter()
+        return self._context.allowed(action, resource)

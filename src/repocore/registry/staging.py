@@ -1,0 +1,69 @@
+"""Read a body once: into the storage's writer, hashed on its way."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+import attrs
+
+from repocore.errors import TooLargeError, TruncatedError
+from repocore.http import Readable
+from repocore.model import BlobKey, Checksums, Hasher
+from repocore.ports import BlobWriter, Storage
+
+__all__ = ["Bounds", "Staged", "stage"]
+
+
+@attrs.frozen(kw_only=True)
+class Bounds:
+    """What a body may be: its announced length, the most it may have, bytes read at a time."""
+
+    length: int | None
+    limit: int
+    chunk: int
+
+
+@attrs.frozen
+class Staged:
+    """A body that has arrived whole; nobody sees it before `commit`."""
+
+    _writer: BlobWriter
+    checksums: Checksums
+    size: int
+
+    def open(self) -> BinaryIO:
+        """Read it from the start."""
+        return self._writer.open()
+
+    def commit(self, key: BlobKey) -> None:
+        """Make it durable under the key."""
+        self._writer.commit(key)
+
+
+@contextmanager
+def stage(
+    storage: Storage, stream: Readable, algorithms: frozenset[str], bounds: Bounds
+) -> Generator[Staged]:
+    """Take a body in; what was not committed at the end of the block is forgotten.
+
+    Raises `TooLargeError` (before the first byte where the length is announced), `TruncatedError`,
+    and what the storage raises.
+    """
+    if bounds.length is not None and bounds.length > bounds.limit:
+        raise TooLargeError
+    writer = storage.writer()
+    try:
+        hasher = Hasher(algorithms)
+        size = 0
+        for chunk in hasher.through(stream, bounds.chunk):
+            size += len(chunk)
+            if size > bounds.limit:
+                raise TooLargeError
+            writer.write(chunk)
+        if bounds.length is not None and size != bounds.length:
+            raise TruncatedError
+        yield Staged(writer, hasher.checksums(), size)
+    finally:
+        writer.abort()
