@@ -1,0 +1,1 @@
+"""repocore, measured beside the peer and the ceilings: `python -m benchmarks`."""
