@@ -1,0 +1,20 @@
+"""Everything that ships with repocore and that a stranger could have written.
+
+Each module is a plugin against the public API, and therefore an example of one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["DEFAULT_PLUGINS"]
+
+#: In the order of registration; the last is asked first.
+DEFAULT_PLUGINS: Final = (
+    "repocore.plugins.filesystem",
+    "repocore.plugins.rules",
+    "repocore.plugins.passwords",
+    "repocore.plugins.tokens",
+    "repocore.plugins.bearer",
+    "repocore.plugins.conan",
+)

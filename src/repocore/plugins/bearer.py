@@ -1,0 +1,150 @@
+"""Signed tokens (JWT, RFC 7519): what a login gives, and what proves it afterwards.
+
+One algorithm, HS256, with keys of the catalog; a key in or named by the token itself is never
+used for more than to choose among ours.  A token that was issued for an API token dies with it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+import attrs
+import jwt
+
+from repocore.errors import MissingError, NotAuthenticatedError
+from repocore.markers import hookimpl
+from repocore.model import Account, Bearer, Credentials, Principal, Rule, SigningKey
+from repocore.registry import Registry
+
+__all__ = ["BearerSettings", "repocore_authenticate", "repocore_issue", "repocore_settings"]
+
+PURPOSE: Final = "bearer"
+_ALGORITHM: Final = "HS256"
+_CLAIMS: Final = ["aud", "exp", "iat", "iss", "jti", "sub"]
+
+
+@attrs.frozen(kw_only=True)
+class BearerSettings:
+    """``[plugins.bearer]``."""
+
+    #: Who we say that we are.
+    issuer: str = "repocore"
+    #: For whom a token may have been issued to be accepted here.
+    audiences: tuple[str, ...] = ("conan", "repocore")
+    #: Seconds that another server's clock may be off.
+    leeway: float = 0.0
+
+
+@hookimpl
+def repocore_settings() -> Mapping[str, type]:
+    """``[plugins.bearer]`` is `BearerSettings`."""
+    return {"bearer": BearerSettings}
+
+
+@hookimpl
+def repocore_issue(
+    registry: Registry, principal: Principal, audience: str, lifetime: timedelta
+) -> str:
+    """Sign a token for the principal; a token that it used itself goes with it."""
+    key = registry.session(registry.admin()).accounts.signing_keys(PURPOSE)[0]
+    issued = int(time.time())
+    expires = issued + max(1, int(lifetime.total_seconds()))
+    if principal.expires is not None:
+        expires = min(expires, int(principal.expires))
+    claims: dict[str, Any] = {
+        "sub": principal.name,
+        "aud": audience,
+        "iss": registry.plugin_settings("bearer").issuer,
+        "iat": issued,
+        "exp": expires,
+        "jti": secrets.token_urlsafe(16),
+    }
+    if principal.token_id is not None:
+        claims["tok"] = principal.token_id
+    return jwt.encode(  # pyright: ignore[reportUnknownMemberType] - a type of an optional package
+        claims, key.secret, algorithm=_ALGORITHM, headers={"kid": str(key.id)})
+
+
+@hookimpl
+def repocore_authenticate(registry: Registry, credentials: Credentials) -> Principal | None:
+    """Who a signed token was issued for; None for what is no signed token.
+
+    Raises `NotAuthenticatedError` for one that is expired, forged, for somebody else, or whose
+    account or API token is gone.
+    """
+    if not isinstance(credentials, Bearer) or credentials.value.count(".") != 2:  # noqa: PLR2004 - header.claims.signature
+        return None
+    claims = _verify(registry, credentials.value)
+    account = _account(registry, str(claims["sub"]))
+    scope, token_id = _scope(registry, claims)
+    return Principal(
+        name=account.name,
+        groups=account.groups,
+        scope=scope,
+        via="bearer",
+        token_id=token_id,
+        expires=float(claims["exp"]),
+    )
+
+
+def _verify(registry: Registry, value: str) -> dict[str, Any]:
+    settings: BearerSettings = registry.plugin_settings("bearer")
+    keys = registry.session(registry.admin()).accounts.signing_keys(PURPOSE)
+    try:
+        for key in _likely(keys, value):
+            try:
+                return jwt.decode(
+                    value,
+                    key.secret,
+                    algorithms=[_ALGORITHM],
+                    audience=settings.audiences,
+                    issuer=settings.issuer,
+                    leeway=settings.leeway,
+                    options={"require": _CLAIMS},
+                )
+            except jwt.InvalidSignatureError:
+                continue
+    except jwt.ExpiredSignatureError as error:
+        message = "The login has expired; log in again."
+        raise NotAuthenticatedError(message) from error
+    # Whatever a hostile token makes of the parser, it proves nothing.
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
+        message = "The login is not valid; log in again."
+        raise NotAuthenticatedError(message) from error
+    message = "The login is not valid; log in again."
+    raise NotAuthenticatedError(message)
+
+
+def _likely(keys: tuple[SigningKey, ...], value: str) -> list[SigningKey]:
+    """Our keys, the one that the token names first: a hint, never a key."""
+    named = jwt.get_unverified_header(value).get("kid")
+    return sorted(keys, key=lambda key: str(key.id) != named)
+
+
+def _account(registry: Registry, name: str) -> Account:
+    try:
+        account = registry.session(registry.admin()).accounts.get(name)
+    except MissingError as error:
+        message = "The account of this login is gone."
+        raise NotAuthenticatedError(message) from error
+    if account.disabled:
+        message = "The account of this login is disabled."
+        raise NotAuthenticatedError(message)
+    return account
+
+
+def _scope(
+    registry: Registry, claims: Mapping[str, Any]
+) -> tuple[tuple[Rule, ...] | None, int | None]:
+    number = claims.get("tok")
+    if number is None:
+        return None, None
+    token = registry.session(registry.admin()).accounts.get_token(int(number))
+    if token is None or token.account != claims["sub"]:
+        message = "The token of this login is gone."
+        raise NotAuthenticatedError(message)
+    return token.rules, token.id

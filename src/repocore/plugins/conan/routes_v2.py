@@ -1,0 +1,355 @@
+"""The Conan protocol, revisions (v2): every end point that the 2.x client calls.
+
+Statuses and texts are part of the protocol: JSON and deletes answer exactly 200, a missing thing
+404 with a text that scripts look for, and whoever is signed in but may not gets 403, never 401,
+because a client answers 401 with another login.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Final
+
+from repocore.errors import (
+    AccessDeniedError,
+    ChecksumMismatchError,
+    InvalidPathError,
+    MissingError,
+    NotAuthenticatedError,
+    RejectedError,
+    ReleaseMissingError,
+)
+from repocore.http import Request, Response, Route
+from repocore.model import ApiKey, Digest, Password
+from repocore.plugins.conan.paths import ConanFile, SourceFile
+from repocore.plugins.conan.references import ConanReference, PackageReference, check_id
+from repocore.plugins.conan.search import MOST_PATTERN, literal_prefix, packages, recipes
+from repocore.registry import Session
+
+__all__ = ["routes"]
+
+Handler = Callable[[Session, Request], Response]
+
+CAPABILITIES: Final = ("X-Conan-Server-Capabilities", "complex_search,revisions,checksum_deploy")
+
+_R: Final = "/v2/conans/{name}/{version}/{user}/{channel}"
+_RR: Final = _R + "/revisions/{rrev}"
+_P: Final = _RR + "/packages/{package_id}"
+_PP: Final = _P + "/revisions/{prev}"
+_OK: Final = Response(200)
+
+
+def _recipe(request: Request) -> ConanReference:
+    fields = request.fields
+    return ConanReference(fields["name"], fields["version"], fields["user"], fields["channel"])
+
+
+def _package(request: Request) -> PackageReference:
+    return PackageReference(_recipe(request), request.fields["rrev"], request.fields["package_id"])
+
+
+def _rrev(request: Request) -> str:
+    return check_id("recipe revision", request.fields["rrev"])
+
+
+def _prev(request: Request) -> str:
+    return check_id("package revision", request.fields["prev"])
+
+
+def _file(request: Request) -> ConanFile:
+    fields = request.fields
+    name = tuple(fields["file"].split("/"))
+    return ConanFile(
+        _recipe(request), fields["rrev"], name, fields.get("package_id"), fields.get("prev")
+    )
+
+
+def _named(reference: ConanReference) -> str:
+    """A reference as the protocol's messages have it, ``@_/_`` included."""
+    return reference.partition
+
+
+def _missing(request: Request) -> str:
+    """What a 404 says; the same whether a thing is missing or hidden."""
+    recipe = _recipe(request)
+    rrev = request.fields.get("rrev")
+    package_id = request.fields.get("package_id")
+    if rrev is None:
+        return f"Recipe not found: '{_named(recipe)}'"
+    if package_id is None:
+        return f"Recipe not found: '{_named(recipe)}#{rrev}'"
+    return f"Binary package not found: '{_named(recipe)}#{rrev}:{package_id}'"
+
+
+def _finding(handler: Handler) -> Handler:
+    """Answer 404 in the protocol's words for what is missing or hidden."""
+
+    def answer(session: Session, request: Request) -> Response:
+        try:
+            return handler(session, request)
+        except MissingError:
+            return Response.text(_missing(request), 404)
+        except AccessDeniedError as error:
+            if not error.hidden:
+                raise
+            return Response.text(_missing(request), 404)
+
+    answer.__doc__ = handler.__doc__
+    return answer
+
+
+def ping(_session: Session, _request: Request) -> Response:
+    """Say what this server can do; asks for no credentials."""
+    return Response(200, b"", (CAPABILITIES, ("Content-Type", "text/html; charset=utf-8")))
+
+
+def authenticate(session: Session, request: Request) -> Response:
+    """Exchange a password (Basic) for a signed token: the whole body, and nothing else."""
+    if not isinstance(request.credentials, Password | ApiKey):
+        message = "Send your user name and password as Basic credentials."
+        raise NotAuthenticatedError(message)
+    lifetime = session.registry.settings.limits.login_lifetime
+    token = session.registry.issue(session.principal, audience="conan", lifetime=lifetime)
+    return Response(200, token.encode(), (("Content-Type", "text/plain"),))
+
+
+def check_credentials(session: Session, _request: Request) -> Response:
+    """Say whose token it is."""
+    name = session.principal.name
+    if name is None:
+        message = "Logged user needed!"
+        raise NotAuthenticatedError(message)
+    return Response(200, name.encode(), (("Content-Type", "text/plain"),))
+
+
+def _time(moment: datetime) -> str:
+    return moment.isoformat(timespec="microseconds")
+
+
+def _entry(name: str, moment: datetime) -> str:
+    # Names are checked words: nothing in them needs escaping.
+    return f'{{"revision": "{name}", "time": "{_time(moment)}"}}'
+
+
+_JSON: Final = (("Content-Type", "application/json"),)
+
+
+def _latest(session: Session, request: Request, partition: str) -> Response:
+    entry = _entry(*session.releases.newest(request.repository, partition))
+    return Response(200, entry.encode(), _JSON)
+
+
+def _revisions(session: Session, request: Request, partition: str) -> Response:
+    found = session.releases.names(request.repository, partition)
+    if not found:
+        raise ReleaseMissingError
+    entries = ", ".join(_entry(name, moment) for name, moment in found)
+    return Response(200, f'{{"revisions": [{entries}]}}'.encode(), _JSON)
+
+
+def recipe_latest(session: Session, request: Request) -> Response:
+    """The newest recipe revision."""
+    return _latest(session, request, _recipe(request).partition)
+
+
+def recipe_revisions(session: Session, request: Request) -> Response:
+    """All recipe revisions, newest first."""
+    return _revisions(session, request, _recipe(request).partition)
+
+
+def package_latest(session: Session, request: Request) -> Response:
+    """The newest revision of a package."""
+    return _latest(session, request, _package(request).partition)
+
+
+def package_revisions(session: Session, request: Request) -> Response:
+    """All revisions of a package, newest first."""
+    return _revisions(session, request, _package(request).partition)
+
+
+def _file_list(
+    session: Session, request: Request, partition: str, release: str, depth: int
+) -> Response:
+    files = session.releases.files(request.repository, partition, release)
+    listed = {
+        "/".join(file.path.parts[depth:]): {"size": file.size, "sha256": file.digest}
+        for file in files
+    }
+    return Response.json({"files": listed})
+
+
+def recipe_files(session: Session, request: Request) -> Response:
+    """The files of a recipe revision, with size and sha256."""
+    return _file_list(session, request, _recipe(request).partition, _rrev(request), 6)
+
+
+def package_files(session: Session, request: Request) -> Response:
+    """The files of a package revision, with size and sha256."""
+    return _file_list(session, request, _package(request).partition, _prev(request), 8)
+
+
+def download(session: Session, request: Request) -> Response:
+    """The bytes of a file."""
+    return Response(200, session.files.content(request.repository, _file(request).path))
+
+
+def upload(session: Session, request: Request) -> Response:
+    """Store a file of a revision; with ``X-Checksum-Deploy``, from bytes that are there already."""
+    file = _file(request)
+    announced = _announced(request)
+    if file.package_id is not None:
+        _require_recipe(session, request, file)
+    if request.headers.get("X-Checksum-Deploy") is not None:
+        return _deploy(session, request, file, announced)
+    session.files.put(
+        request.repository,
+        file.path,
+        request.body,
+        length=request.length,
+        announced=announced,
+    )
+    return _OK
+
+
+def _require_recipe(session: Session, request: Request, file: ConanFile) -> None:
+    """A package comes after its recipe."""
+    partition = file.recipe.partition
+    if not session.releases.exists(request.repository, partition, file.rrev):
+        message = f"Recipe not found: '{_named(file.recipe)}#{file.rrev}'"
+        raise ReleaseMissingError(message)
+
+
+def _announced(request: Request) -> tuple[Digest, ...]:
+    """The checksums that the client says its file has."""
+    sent = ((name, request.headers.get(f"X-Checksum-{name}")) for name in ("Sha1", "Sha256"))
+    try:
+        return tuple(Digest(name.lower(), value.lower()) for name, value in sent if value)
+    except InvalidPathError as error:
+        message = "The X-Checksum header is not the hex of its checksum."
+        raise ChecksumMismatchError(message) from error
+
+
+def _deploy(
+    session: Session, request: Request, file: ConanFile, announced: tuple[Digest, ...]
+) -> Response:
+    for digest in announced:
+        if session.files.refer(request.repository, file.path, digest) is not None:
+            return Response(201)
+    return Response.text("No file with that checksum here; send the content.", 404)
+
+
+def search_recipes(session: Session, request: Request) -> Response:
+    """References that match ``q``, ordered by name, version, user, channel."""
+    pattern = request.query.get("q", "")
+    if len(pattern) > MOST_PATTERN:
+        message = f"A search pattern has at most {MOST_PATTERN} characters."
+        raise RejectedError(message)
+    ignore_case = request.query.get("ignorecase", "true").lower() != "false"
+    found = session.releases.packages(request.repository, prefix=literal_prefix(pattern))
+    return Response.json({"results": recipes(found, pattern, ignore_case=ignore_case)})
+
+
+def search_packages(session: Session, request: Request) -> Response:
+    """The packages of a recipe revision (the newest where none is named), by package id."""
+    partition = _recipe(request).partition
+    repository = request.repository
+    if "rrev" in request.fields:
+        rrev = _rrev(request)
+    else:
+        rrev = session.releases.newest(repository, partition)[0]
+    names_only = request.query.get("list_only", "false").lower() != "false"
+    found = session.releases.children(repository, partition, rrev)
+    return Response.json(packages(found, names_only=names_only))
+
+
+def delete_recipe(session: Session, request: Request) -> Response:
+    """Delete every revision of a recipe with all its packages."""
+    count = session.releases.delete_all(request.repository, _recipe(request).partition)
+    return _deleted(count)
+
+
+def delete_recipe_revision(session: Session, request: Request) -> Response:
+    """Delete one recipe revision with all its packages."""
+    session.releases.delete(request.repository, _recipe(request).partition, _rrev(request))
+    return _OK
+
+
+def delete_packages(session: Session, request: Request) -> Response:
+    """Delete all packages of a recipe revision; 404 where there are none."""
+    partition = _recipe(request).partition
+    return _deleted(session.releases.delete_children(request.repository, partition, _rrev(request)))
+
+
+def delete_package(session: Session, request: Request) -> Response:
+    """Delete every revision of a package."""
+    return _deleted(session.releases.delete_all(request.repository, _package(request).partition))
+
+
+def delete_package_revision(session: Session, request: Request) -> Response:
+    """Delete one package revision."""
+    session.releases.delete(request.repository, _package(request).partition, _prev(request))
+    return _OK
+
+
+def _deleted(count: int) -> Response:
+    if count == 0:
+        raise ReleaseMissingError
+    return _OK
+
+
+def get_source(session: Session, request: Request) -> Response:
+    """A backup source, or the JSON beside it."""
+    path = SourceFile(request.fields["file"]).path
+    return Response(200, session.files.content(request.repository, path))
+
+
+def put_source(session: Session, request: Request) -> Response:
+    """Store a backup source under its sha256; other bytes than that are refused."""
+    session.files.put(
+        request.repository,
+        SourceFile(request.fields["file"]).path,
+        request.body,
+        length=request.length,
+        announced=_announced(request),
+    )
+    return _OK
+
+
+def routes() -> Iterator[Route[Session]]:
+    """Every route of a Conan repository."""
+    for version in ("v1", "v2"):
+        yield _route("GET", f"/{version}/ping", ping)
+    yield _route("GET", "/v2/users/authenticate", authenticate)
+    yield _route("GET", "/v2/users/check_credentials", check_credentials)
+    yield _route("GET", "/v2/conans/search", search_recipes)
+    for method, template, handler in _TABLE:
+        yield _route(method, template, _finding(handler))
+    yield _route("GET", "/sources/{file}", get_source)
+    yield _route("PUT", "/sources/{file}", put_source)
+
+
+_TABLE: Final[tuple[tuple[str, str, Handler], ...]] = (
+    ("GET", _R + "/latest", recipe_latest),
+    ("GET", _R + "/revisions", recipe_revisions),
+    ("GET", _R + "/search", search_packages),
+    ("DELETE", _R, delete_recipe),
+    ("GET", _RR + "/files", recipe_files),
+    ("GET", _RR + "/files/{file:path}", download),
+    ("PUT", _RR + "/files/{file:path}", upload),
+    ("GET", _RR + "/search", search_packages),
+    ("DELETE", _RR, delete_recipe_revision),
+    ("DELETE", _RR + "/packages", delete_packages),
+    ("DELETE", _P, delete_package),
+    ("GET", _P + "/latest", package_latest),
+    ("GET", _P + "/revisions", package_revisions),
+    ("DELETE", _PP, delete_package_revision),
+    ("GET", _PP + "/files", package_files),
+    ("GET", _PP + "/files/{file:path}", download),
+    ("PUT", _PP + "/files/{file:path}", upload),
+)
+
+
+def _route(method: str, template: str, handler: Handler) -> Route[Session]:
+    summary = (handler.__doc__ or "").strip().splitlines()[0]
+    return Route(method=method, template=template, handler=handler, summary=summary, format="conan")
