@@ -66,7 +66,8 @@ def repocore_issue(
     if principal.token_id is not None:
         claims["tok"] = principal.token_id
     return jwt.encode(  # pyright: ignore[reportUnknownMemberType] - a type of an optional package
-        claims, key.secret, algorithm=_ALGORITHM, headers={"kid": str(key.id)})
+        claims, key.secret, algorithm=_ALGORITHM, headers={"kid": str(key.id)}
+    )
 
 
 @hookimpl

@@ -1,0 +1,150 @@
+"""The WSGI application of a registry."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import Final
+from urllib.parse import parse_qsl
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from repocore.errors import (
+    AccessDeniedError,
+    InvalidPathError,
+    NotAuthenticatedError,
+    RepocoreError,
+    StorageError,
+)
+from repocore.http import Request, Response, Route, status_for
+from repocore.registry import Registry, Session
+from repocore_web.bodies import Body, body_length
+from repocore_web.credentials import read_credentials
+from repocore_web.forwarding import Forwarding
+from repocore_web.logs import LOG, describe, redact
+from repocore_web.responding import Sender
+from repocore_web.routing import Match, Router
+from repocore_web.site import site_routes
+from repocore_web.targets import Target, read_target
+
+__all__ = ["create_app"]
+
+_CHALLENGE: Final = ("WWW-Authenticate", 'Basic realm="repocore", Bearer')
+_NOT_FOUND: Final = "Not found."
+
+
+def create_app(registry: Registry) -> WSGIApplication:
+    """A WSGI application that serves a registry; threads may share it.
+
+    Raises `PluginError` where two routes contradict each other.
+    """
+    return _Application(registry)
+
+
+class _Headers:
+    """The header fields of an environ, by name."""
+
+    __slots__ = ("_environ",)
+
+    def __init__(self, environ: WSGIEnvironment) -> None:
+        self._environ = environ
+
+    def get(self, name: str, default: str | None = None, /) -> str | None:
+        key = name.upper().replace("-", "_")
+        if key not in {"CONTENT_TYPE", "CONTENT_LENGTH"}:
+            key = f"HTTP_{key}"
+        return self._environ.get(key, default)
+
+
+class _Application:
+    """Four translations: environ to request, field to credentials, route to handler, response to
+    WSGI.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        settings = registry.settings
+        self._router = Router((*registry.routes(), *site_routes(registry)), settings.web.root)
+        self._sender = Sender(settings.web)
+        self._forwarding = Forwarding(settings.web)
+        self._limit = settings.limits.max_body
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        number = secrets.token_hex(8)
+        extra = [("X-Request-Id", number)]
+        match: Match | None = None
+        try:
+            target = read_target(environ)
+            match = self._router.find(target.segments, environ["REQUEST_METHOD"])
+            response = self._answer(environ, target, match)
+            return self._sender.send(environ, start_response, response, extra)
+        except Exception as error:  # noqa: BLE001 - the last line before the client
+            response = self._failure(error, environ, number, match)
+            return self._sender.send(environ, start_response, response, extra)
+
+    def _answer(self, environ: WSGIEnvironment, target: Target, match: Match | None) -> Response:
+        base = self._forwarding.base_url(environ, target.authority)
+        if match is None:
+            return Response.text(_NOT_FOUND, 404)
+        if match.route is None:
+            allow = ("Allow", ", ".join(match.allowed))
+            refused = Response.text("This address does not know that method.", 405)
+            return Response(405, refused.body, (*refused.headers, allow))
+        session, request = self._read(environ, target, match, base)
+        return match.route.handler(session, request)
+
+    def _read(
+        self, environ: WSGIEnvironment, target: Target, match: Match, base: str
+    ) -> tuple[Session, Request]:
+        credentials = read_credentials(environ, target.token)
+        length = body_length(environ)
+        session = self._registry.connect(credentials)
+        above = "/".join(target.segments[: match.depth])
+        query = environ.get("QUERY_STRING")
+        request = Request(
+            method=environ["REQUEST_METHOD"],
+            path="/".join(target.segments),
+            fields=match.fields,
+            query=_query(query) if query else {},
+            headers=_Headers(environ),
+            body=Body(environ, length, self._limit),
+            length=length,
+            credentials=credentials,
+            repository=match.repository,
+            base_url=f"{base}/{above}" if above else base,
+        )
+        return session, request
+
+    def _failure(
+        self, error: Exception, environ: WSGIEnvironment, number: str, match: Match | None
+    ) -> Response:
+        route = None if match is None else match.route
+        if not isinstance(error, RepocoreError):
+            where = redact(environ.get("PATH_INFO", ""))
+            LOG.error("request %s failed: %s\n%s", number, where, describe(error))
+            return Response.text(f"The server failed; its log has the reason under {number}.", 500)
+        if isinstance(error, StorageError):
+            LOG.error("request %s: %s", number, describe(error))
+        if isinstance(error, AccessDeniedError) and error.hidden:
+            return Response.text(_NOT_FOUND, 404)
+        status = _status(error, route)
+        response = Response.text(redact(str(error)), status)
+        if isinstance(error, NotAuthenticatedError) and status == 401:  # noqa: PLR2004 - the status itself
+            return Response(status, response.body, (*response.headers, _CHALLENGE))
+        return response
+
+
+def _status(error: RepocoreError, route: Route[Session] | None) -> int:
+    errors: Mapping[type[Exception], int] = {} if route is None else route.errors
+    for kind in type(error).__mro__:
+        if kind in errors:
+            return errors[kind]
+    return status_for(error)
+
+
+def _query(text: str) -> dict[str, str]:
+    try:
+        # The last of several wins; a bound on their number keeps the work small.
+        return dict(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=100))
+    except (ValueError, UnicodeDecodeError) as error:
+        message = "The query cannot be read."
+        raise InvalidPathError(message) from error

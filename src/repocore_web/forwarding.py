@@ -1,0 +1,92 @@
+"""The public URL of a request: from the settings, from a trusted proxy, or from the request."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Final
+from urllib.parse import quote
+from wsgiref.types import WSGIEnvironment
+
+from repocore.config import WebSettings
+from repocore.errors import InvalidPathError
+
+__all__ = ["Forwarding"]
+
+# RFC 3986 section 3.2: a name or address, and a port.
+_HOST = re.compile(r"(?:[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?\Z")
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?\Z")
+_UNIX: Final = "unix"
+
+
+class Forwarding:
+    """Believes ``X-Forwarded-Proto``, ``-Host``, ``-Port`` and ``-Prefix`` from the proxies of the
+    settings, and from nobody else.
+    """
+
+    def __init__(self, settings: WebSettings) -> None:
+        self._public = settings.public_url.rstrip("/") if settings.public_url else None
+        self._unix = _UNIX in settings.trusted_proxies
+        self._networks = [
+            ipaddress.ip_network(text) for text in settings.trusted_proxies if text != _UNIX
+        ]
+
+    def base_url(self, environ: WSGIEnvironment, authority: str | None) -> str:
+        """The URL of the application, without a slash at its end.
+
+        Raises `InvalidPathError` for a Host that cannot be one.
+        """
+        host: str = authority or environ.get("HTTP_HOST") or _server(environ)
+        if not _HOST.match(host):
+            message = "The Host field is not the name of a server."
+            raise InvalidPathError(message)
+        prefix = quote(environ.get("SCRIPT_NAME", "").rstrip("/"), safe="/~")
+        if self._public is not None:
+            return self._public + prefix
+        scheme: str = environ.get("wsgi.url_scheme", "http")
+        if self._networks or self._unix:
+            scheme, host, prefix = self._forwarded(environ, scheme, host, prefix)
+        return f"{scheme}://{host}{prefix}"
+
+    def _forwarded(
+        self, environ: WSGIEnvironment, scheme: str, host: str, prefix: str
+    ) -> tuple[str, str, str]:
+        if not self._trusts(environ.get("REMOTE_ADDR", "")):
+            return scheme, host, prefix
+        sent = _last(environ, "HTTP_X_FORWARDED_HOST")
+        if _HOST.match(sent):
+            host = sent
+        proto = _last(environ, "HTTP_X_FORWARDED_PROTO").lower()
+        if proto in {"http", "https"}:
+            scheme = proto
+        port = _last(environ, "HTTP_X_FORWARDED_PORT")
+        if port.isdecimal() and not re.search(r":\d+\Z", host) and port != _usual(scheme):
+            host = f"{host}:{port}"
+        above = _last(environ, "HTTP_X_FORWARDED_PREFIX")
+        if above and _PREFIX.match(above):
+            prefix = above.rstrip("/") + prefix
+        return scheme, host, prefix
+
+    def _trusts(self, address: str) -> bool:
+        if not address:
+            return self._unix  # a socket file: only a neighbour can write to it
+        try:
+            peer = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(peer in network for network in self._networks)
+
+
+def _last(environ: WSGIEnvironment, name: str) -> str:
+    # Each proxy appends; only what the last, trusted one wrote is believed.
+    value: str = environ.get(name, "")
+    return value.rpartition(",")[2].strip()
+
+
+def _usual(scheme: str) -> str:
+    return "443" if scheme == "https" else "80"
+
+
+def _server(environ: WSGIEnvironment) -> str:
+    name, port = environ["SERVER_NAME"], environ["SERVER_PORT"]
+    return name if port == _usual(environ.get("wsgi.url_scheme", "http")) else f"{name}:{port}"
