@@ -151,7 +151,7 @@ def _transfers(run: Run) -> None:
 def _searches(run: Run) -> None:
     for count in run.pace.counts:
         run.fill(count)
-        run.measure(search_rows(run.servers, run.tokens, run.pace, count))
+        run.measure(search_rows(run.servers, run.pace, count))
 
 
 def _compare(run: Run, groups: Sequence[str]) -> None:

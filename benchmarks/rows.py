@@ -22,7 +22,17 @@ from benchmarks.load import (
 from benchmarks.recipes import Recipe, body_calls, recipes, small_calls
 from benchmarks.servers import Server
 
-__all__ = ["Aim", "Bodies", "Key", "Pace", "Row", "body_rows", "request_rows", "search_rows"]
+__all__ = [
+    "Aim",
+    "Bodies",
+    "Key",
+    "Pace",
+    "Row",
+    "body_rows",
+    "import_row",
+    "request_rows",
+    "search_rows",
+]
 
 PEER, OURS, EMPTY = "conan_server", "repocore", "empty app"
 WRITER, HASHING, FILES, NGINX = "writer", "hashing writer", "file sender", "bare nginx"
@@ -151,20 +161,14 @@ def request_rows(
     yield Row(name=name, unit="requests/s", runs=runs, aims=[_times(name, 3.0, PRODUCTION)])
 
 
-def search_rows(
-    servers: Mapping[str, Server], tokens: Mapping[str, str], pace: Pace, count: int
-) -> Iterator[Row]:
+def search_rows(servers: Mapping[str, Server], pace: Pace, count: int) -> Iterator[Row]:
     """Yields the rows of searches among ``count`` recipes."""
     for kind, queries, factor in (
         ("one name", [f"{recipe.name}/*" for recipe in recipes(0, 400)][::2], 100.0),
         ("*", ["*"], 20.0),
     ):
         name = _search_name(kind, count)
-        runs = {
-            who: _search(servers[who], tokens.get(who), queries, pace)
-            for who in (PEER, OURS)
-            if who in servers
-        }
+        runs = {who: _search(servers[who], queries, pace) for who in (PEER, OURS) if who in servers}
         aims = [_times(name, factor), *_scale(kind, count, pace)]
         yield Row(name=name, unit="requests/s", runs=runs, aims=aims)
 
@@ -191,11 +195,8 @@ def _scale(kind: str, count: int, pace: Pace) -> Iterator[Aim]:
     )
 
 
-def _search(
-    server: Server, token: str | None, queries: Sequence[str], pace: Pace
-) -> Callable[[], float]:
+def _search(server: Server, queries: Sequence[str], pace: Pace) -> Callable[[], float]:
     """One search may take seconds, so here a run lasts until each connection had its answer."""
-    del token
     calls = [
         Call(opening=head("GET", f"{server.base}/v2/conans/search?q={query}", headers=JSON_HEADERS))
         for query in queries
