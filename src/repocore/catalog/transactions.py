@@ -32,8 +32,10 @@ class Transaction:
 
     def insert_missing(self, table: Table, values: Mapping[str, Any]) -> bool:
         """Insert a row unless its unique key is taken; says whether it was inserted."""
+        # RETURNING, because not every driver counts the rows of an INSERT.
+        key = next(iter(table.primary_key))
         statement = self.dialect.insert(table).values(**values).on_conflict_do_nothing()
-        return self.connection.execute(statement).rowcount == 1
+        return self.connection.execute(statement.returning(key)).first() is not None
 
     def upsert(
         self,
