@@ -12,14 +12,9 @@ import pytest
 import repocore
 from repocore import Action, Policy, Principal, Registry, Rule, Session
 from repocore.config import Settings
+from tests_manifest import manifest
 
 MAIN = "conan/main"
-
-
-def manifest(*paths: str) -> bytes:
-    """A Conan manifest that lists these paths."""
-    lines = ["1700000000", *(f"{path}: d41d8cd98f00b204e9800998ecf8427e" for path in paths)]
-    return "\n".join(lines).encode() + b"\n"
 
 
 @attrs.frozen

@@ -277,5 +277,3 @@ def test_pages_of_a_listing_join_without_a_seam(tmp_path: Path) -> None:
         names = [str(file.path) for file in session.files.list("conan/main")]
         assert len(names) == len(set(names)) == 5
         assert names == sorted(names)
-
-

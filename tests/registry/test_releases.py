@@ -1,0 +1,140 @@
+"""Releases: when they are seen, in which order, and how they go."""
+
+from __future__ import annotations
+
+import pytest
+
+from repocore import AccessDeniedError, NotAuthenticatedError, ReleaseMissingError
+from tests_manifest import manifest
+
+MAIN = "conan/main"
+ZLIB = "zlib/1.3@_/_"
+
+
+def names(house) -> list[str]:
+    return [release.name for release in house.admin.releases.list(MAIN, ZLIB)]
+
+
+def test_a_release_is_seen_with_the_file_that_makes_it_whole(house) -> None:
+    """The manifest may come first; the last file that it speaks of publishes."""
+    base = "zlib/1.3/_/_/r1/export"
+    house.put(f"{base}/conanmanifest.txt", manifest("conanfile.py", "export_source/a.c"))
+    house.put(f"{base}/conanfile.py", b"recipe")
+    assert names(house) == []
+    house.put(f"{base}/conan_sources.tgz", b"archive")
+    assert names(house) == ["r1"]
+
+
+def test_the_newest_is_the_last_that_was_published(house) -> None:
+    """Lists are newest first, times grow with serials, and `latest` is the first of the list."""
+    for rrev in ("r3", "r1", "r2"):
+        house.recipe(rrev)
+    found = house.admin.releases.list(MAIN, ZLIB)
+    assert [release.name for release in found] == ["r2", "r1", "r3"]
+    times = [release.released_at for release in found]
+    assert times == sorted(times, reverse=True)
+    assert len(set(times)) == 3
+    assert house.admin.releases.latest(MAIN, ZLIB).name == "r2"
+    assert house.admin.releases.newest(MAIN, ZLIB) == ("r2", times[0])
+
+
+def test_an_older_release_that_is_announced_again_is_the_newest(house) -> None:
+    """It moves to the front once; announcing the newest again changes nothing."""
+    for rrev in ("r1", "r2", "r3"):
+        house.recipe(rrev)
+    house.recipe("r1")
+    assert names(house) == ["r1", "r3", "r2"]
+    before = house.admin.releases.list(MAIN, ZLIB)
+    house.recipe("r1")
+    assert house.admin.releases.list(MAIN, ZLIB) == before
+
+
+def test_metadata_changes_neither_order_nor_time(house) -> None:
+    """Metadata may come with the release, or later, as often as one likes."""
+    house.recipe("r1")
+    house.recipe("r2")
+    before = house.admin.releases.list(MAIN, ZLIB)
+    house.put("zlib/1.3/_/_/r1/export/metadata/log", b"one")
+    house.put("zlib/1.3/_/_/r1/export/metadata/log", b"two")
+    assert house.admin.releases.list(MAIN, ZLIB) == before
+
+
+def test_a_deleted_release_goes_with_all_that_hangs_on_it(house) -> None:
+    """A recipe revision takes its packages along, in one step."""
+    house.recipe("r1")
+    house.recipe("r2")
+    house.package("r1", "p1")
+    house.admin.releases.delete(MAIN, ZLIB, "r1")
+    assert names(house) == ["r2"]
+    assert house.admin.releases.list(MAIN, f"{ZLIB}#r1:pid") == []
+    assert all("/r2/" in path for path, _ in house.listing())
+    with pytest.raises(ReleaseMissingError):
+        house.admin.releases.delete(MAIN, ZLIB, "r1")
+
+
+def test_a_release_comes_back_when_it_is_uploaded_whole_again(house) -> None:
+    """After a deletion the same revision starts as a draft, and is the newest when whole."""
+    house.recipe("r1")
+    house.recipe("r2")
+    house.admin.releases.delete(MAIN, ZLIB, "r1")
+    house.put("zlib/1.3/_/_/r1/export/conanmanifest.txt", manifest("conanfile.py"))
+    assert names(house) == ["r2"]
+    house.put("zlib/1.3/_/_/r1/export/conanfile.py", b"recipe r1")
+    assert names(house) == ["r1", "r2"]
+
+
+def test_all_of_a_partition_and_all_children_are_counted(house) -> None:
+    """Deleting many says how many; nothing to delete is zero, not an error."""
+    house.recipe("r1")
+    house.package("r1", "p1")
+    house.package("r1", "p2")
+    house.package("r1", "p1", package_id="other")
+    assert house.admin.releases.delete_all(MAIN, f"{ZLIB}#r1:pid") == 2
+    assert house.admin.releases.delete_children(MAIN, ZLIB, "r1") == 1
+    assert house.admin.releases.delete_children(MAIN, ZLIB, "r1") == 0
+    assert house.admin.releases.delete_all(MAIN, ZLIB) == 1
+
+
+def test_children_are_the_newest_of_each_partition(house) -> None:
+    """A package with two revisions is listed once, by the newer."""
+    house.recipe("r1")
+    house.package("r1", "p1")
+    house.package("r1", "p2")
+    found = house.admin.releases.children(MAIN, ZLIB, "r1")
+    assert [(child.partition, child.name) for child in found] == [(f"{ZLIB}#r1:pid", "p2")]
+
+
+def test_a_yanked_release_is_served_but_listed_nowhere(house) -> None:
+    """Yanking takes it out of lists, `latest` and search, and back in."""
+    house.recipe("r1")
+    house.admin.releases.yank(MAIN, ZLIB, "r1")
+    assert names(house) == []
+    assert list(house.admin.releases.packages(MAIN)) == []
+    with house.admin.files.open(MAIN, "zlib/1.3/_/_/r1/export/conanfile.py") as stream:
+        assert stream.read() == b"recipe r1"
+    house.admin.releases.yank(MAIN, ZLIB, "r1", False)
+    assert names(house) == ["r1"]
+
+
+def test_packages_come_in_order_without_doubles(house) -> None:
+    """By case-folded name, then by the order of versions; a prefix narrows them."""
+    for reference in ("b/1.10/_/_", "b/1.9/_/_", "A/1.0/_/_", "bb/1.0/u/c"):
+        house.recipe("r1", reference=reference)
+        house.recipe("r2", reference=reference)
+    found = list(house.admin.releases.packages(MAIN))
+    assert found == [("A", "1.0@_/_"), ("b", "1.9@_/_"), ("b", "1.10@_/_"), ("bb", "1.0@u/c")]
+    assert list(house.admin.releases.packages(MAIN, prefix="a")) == [("A", "1.0@_/_")]
+
+
+def test_reading_and_deleting_need_their_own_permissions(house, reader) -> None:
+    """READ shows, DELETE deletes, and neither means the other."""
+    house.recipe("r1")
+    assert reader.releases.newest(MAIN, ZLIB)[0] == "r1"
+    with pytest.raises(AccessDeniedError) as caught:
+        reader.releases.delete(MAIN, ZLIB, "r1")
+    assert not caught.value.hidden
+    with pytest.raises(NotAuthenticatedError):
+        house.as_(None).releases.newest(MAIN, ZLIB)
+    with pytest.raises(AccessDeniedError) as caught:
+        house.as_("stranger").releases.names(MAIN, ZLIB)
+    assert caught.value.hidden
