@@ -1,0 +1,40 @@
+"""Settings as one value: from a TOML file and the environment, and back to text.
+
+`settings` holds the classes, `structuring` turns what was written into them, `loading` finds the
+file and the environment, `describing` lists every setting and writes them without their secrets.
+"""
+
+from __future__ import annotations
+
+from repocore.config.describing import SettingDescription, describe_settings, dump_settings
+from repocore.config.loading import load_settings, locate_data, locate_settings, read_table
+from repocore.config.settings import (
+    LimitSettings,
+    PluginSettings,
+    RepositorySettings,
+    RuleSettings,
+    Settings,
+    WebSettings,
+)
+from repocore.config.structuring import structure_table
+from repocore.config.values import Secret, parse_duration, parse_size
+
+__all__ = [
+    "LimitSettings",
+    "PluginSettings",
+    "RepositorySettings",
+    "RuleSettings",
+    "Secret",
+    "SettingDescription",
+    "Settings",
+    "WebSettings",
+    "describe_settings",
+    "dump_settings",
+    "load_settings",
+    "locate_data",
+    "locate_settings",
+    "parse_duration",
+    "parse_size",
+    "read_table",
+    "structure_table",
+]

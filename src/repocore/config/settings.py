@@ -1,0 +1,310 @@
+"""The classes that settings become.
+
+Each field carries its meaning, and what is checked of it beyond its type, in its metadata; the
+reference and the loader read both there.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import attrs
+
+from repocore.model import Action, Effect, Pattern, Policy, Rule, split_address
+
+__all__ = [
+    "POLICY",
+    "LimitSettings",
+    "PluginSettings",
+    "RepositorySettings",
+    "RuleSettings",
+    "Settings",
+    "WebSettings",
+    "says",
+]
+
+
+def says(
+    help: str,
+    *,
+    check: Callable[[Any], object] | None = None,
+    each: Callable[[Any], object] | None = None,
+    size: bool = False,
+) -> dict[str, Any]:
+    """Metadata of a field: its meaning in a line, and what is checked beyond its type.
+
+    ``check`` raises `ValueError` for a bad value, ``each`` for a bad element of a list; ``size``
+    says that the number counts bytes.
+    """
+    return {"help": help, "check": check, "each": each, "size": size}
+
+
+def _mapping() -> dict[str, Any]:
+    return {}
+
+
+def _some(value: str) -> None:
+    if not value.strip():
+        raise ValueError("expected some text")
+
+
+def _positive(value: Any) -> None:
+    if value is not None and value <= type(value)(0):
+        raise ValueError("must be more than nothing")
+
+
+def _whole(value: int | None) -> None:
+    if value is not None and value < 0:
+        raise ValueError("must not be less than nothing")
+
+
+def _name(value: str) -> None:
+    split_address(f"format/{value}")
+
+
+def _format(value: str) -> None:
+    split_address(f"{value}/name")
+
+
+def _subject(value: str) -> None:
+    Rule(subject=value, actions=frozenset(Action), pattern="**")
+
+
+def _granting(value: tuple[Action, ...]) -> None:
+    if not value:
+        raise ValueError("a rule names at least one action")
+
+
+def _url(value: str | None) -> None:
+    if value is None:
+        return
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("expected a URL such as https://packages.example")
+    if parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("expected a URL without a user, a query or a fragment")
+
+
+def _network(value: str) -> None:
+    if value == "unix":
+        return
+    try:
+        ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        message = "expected an address, a network such as 10.0.0.0/8, or unix"
+        raise ValueError(message) from None
+
+
+def _front(value: str | None) -> None:
+    if value not in {None, "x-accel", "x-sendfile"}:
+        raise ValueError('expected "x-accel" (nginx) or "x-sendfile" (Apache, lighttpd)')
+
+
+def _root(value: str | None) -> None:
+    if value is not None and split_address(value)[0] != "conan":
+        raise ValueError("only a Conan repository has a place at the root, for example conan/main")
+
+
+def _module(value: str) -> None:
+    if not all(part.isidentifier() for part in value.split(".")):
+        raise ValueError("expected the dotted name of a Python module")
+
+
+#: The meaning of a repository's policy; its class is of a lower floor.
+POLICY: Final[Mapping[str, dict[str, Any]]] = {
+    "overwrite": says("Whether published files may be replaced by those who hold `overwrite`."),
+    "max_size": says(
+        "The largest file; without it the limit of the server holds.", check=_positive, size=True
+    ),
+    "quota": says(
+        "The size of all its files together; without it there is no such limit.",
+        check=_whole,
+        size=True,
+    ),
+}
+
+
+@attrs.frozen(kw_only=True)
+class RepositorySettings:
+    """A ``[[repository]]``: made when the registry opens, if it is not there."""
+
+    name: str = attrs.field(
+        metadata=says("Its name; addresses are written format/name.", check=_name)
+    )
+    format: str = attrs.field(metadata=says("What it holds, for example conan.", check=_format))
+    description: str = attrs.field(default="", metadata=says("A line for people."))
+    private: bool = attrs.field(
+        default=False, metadata=says("Whether the rules of the site stop at its door.")
+    )
+    policy: Policy = attrs.field(factory=Policy, metadata=says("What it allows."))
+
+
+@attrs.frozen(kw_only=True)
+class RuleSettings:
+    """A ``[[rule]]`` of the site; those of the settings go before the catalog's."""
+
+    subject: str = attrs.field(
+        metadata=says(
+            "Whom it concerns: * everyone, + anyone signed in, anonymous, user:NAME, group:NAME.",
+            check=_subject,
+        )
+    )
+    actions: tuple[Action, ...] = attrs.field(
+        metadata=says("What it is about; all means every action.", check=_granting)
+    )
+    pattern: str = attrs.field(
+        metadata=says(
+            "Where: format/name/package/version, with * and ? in a field, ** at the end.",
+            check=Pattern.compile,
+        )
+    )
+    effect: Effect = attrs.field(
+        default=Effect.ALLOW, metadata=says("Whether it allows or denies.")
+    )
+
+
+@attrs.frozen(kw_only=True)
+class WebSettings:
+    """``[web]``: how HTTP is spoken."""
+
+    public_url: str | None = attrs.field(
+        default=None,
+        metadata=says(
+            "The URL that people reach the server at; else it is taken from each request.",
+            check=_url,
+        ),
+    )
+    trusted_proxies: tuple[str, ...] = attrs.field(
+        default=(),
+        metadata=says(
+            "Addresses or networks of the proxies whose X-Forwarded-* fields are believed; "
+            "unix is any peer on a UNIX socket.",
+            each=_network,
+        ),
+    )
+    sendfile: str | None = attrs.field(
+        default=None,
+        metadata=says(
+            "x-accel (nginx) or x-sendfile (Apache, lighttpd): who sends file bodies.",
+            check=_front,
+        ),
+    )
+    sendfile_prefix: str = attrs.field(
+        default="/_blobs/",
+        metadata=says(
+            "The internal location of nginx, or the storage's folder, before an object's name."
+        ),
+    )
+    redirect: bool = attrs.field(
+        default=True,
+        metadata=says("Whether clients are sent to the storage's own URLs where it has them."),
+    )
+    redirect_lifetime: timedelta = attrs.field(
+        default=timedelta(minutes=30), metadata=says("How long such a URL works.", check=_positive)
+    )
+    root: str | None = attrs.field(
+        default=None,
+        metadata=says(
+            "The Conan repository that is also reached at the root of the server.", check=_root
+        ),
+    )
+
+
+@attrs.frozen(kw_only=True)
+class LimitSettings:
+    """``[limits]``: every bound of the server."""
+
+    max_body: int = attrs.field(
+        default=64 << 30,
+        metadata=says("The largest body of an upload.", check=_positive, size=True),
+    )
+    chunk: int = attrs.field(
+        default=1 << 20,
+        metadata=says("How much is read and written at a time.", check=_positive, size=True),
+    )
+    draft_lifetime: timedelta = attrs.field(
+        default=timedelta(hours=24),
+        metadata=says("Unfinished releases are forgotten after that time without an upload."),
+    )
+    blob_grace: timedelta = attrs.field(
+        default=timedelta(hours=24),
+        metadata=says("Content that nothing names is kept that long before it is collected."),
+    )
+    tombstone_lifetime: timedelta = attrs.field(
+        default=timedelta(days=30),
+        metadata=says("How long it is remembered that a release was deleted."),
+    )
+    count_interval: timedelta = attrs.field(
+        default=timedelta(seconds=10),
+        metadata=says("How often counted downloads are written.", check=_positive),
+    )
+    page: int = attrs.field(
+        default=1000, metadata=says("Entries of one page of a listing.", check=_positive)
+    )
+    login_lifetime: timedelta = attrs.field(
+        default=timedelta(hours=24),
+        metadata=says("How long a login of the Conan client lasts.", check=_positive),
+    )
+
+
+@attrs.frozen(kw_only=True)
+class PluginSettings:
+    """``[plugins]``: which plugins run; further tables below it are theirs."""
+
+    load: tuple[str, ...] = attrs.field(
+        default=(),
+        metadata=says("Modules to load besides installed ones, by dotted name.", each=_module),
+    )
+    files: tuple[Path, ...] = attrs.field(
+        default=(), metadata=says("Plugin files, relative to the settings file.")
+    )
+    disabled: tuple[str, ...] = attrs.field(
+        default=(), metadata=says("Plugins that are not loaded, by the names `plugins` shows.")
+    )
+    tables: Mapping[str, Mapping[str, Any]] = attrs.field(
+        factory=_mapping,
+        metadata={**says("The settings of a plugin, by its name."), "as_written": True},
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """Everything that one registry is told."""
+
+    data: Path = attrs.field(
+        metadata=says("The folder for all that is kept; REPOCORE_DATA and --data go before it.")
+    )
+    storage: str = attrs.field(
+        default="blobs",
+        metadata=says(
+            "Where content lies: a folder, or an fsspec URL. The default is in the data folder.",
+            check=_some,
+        ),
+    )
+    storage_options: Mapping[str, Any] = attrs.field(
+        factory=_mapping, metadata=says("What else the storage's plugin is told.")
+    )
+    catalog: str = attrs.field(
+        default="sqlite:///catalog.db",
+        metadata=says(
+            "The database, as an SQLAlchemy URL. The default is in the data folder.", check=_some
+        ),
+    )
+    repository: tuple[RepositorySettings, ...] = attrs.field(
+        default=(), metadata=says("Repositories that are made at start.")
+    )
+    rule: tuple[RuleSettings, ...] = attrs.field(
+        default=(), metadata=says("Rules of the site, in order.")
+    )
+    web: WebSettings = attrs.field(factory=WebSettings, metadata=says("How HTTP is spoken."))
+    limits: LimitSettings = attrs.field(
+        factory=LimitSettings, metadata=says("Every bound of the server.")
+    )
+    plugins: PluginSettings = attrs.field(
+        factory=PluginSettings, metadata=says("Which plugins run, and their settings.")
+    )
