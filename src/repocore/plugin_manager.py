@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pluggy
 
-from repocore import hookspecs
+from repocore import hookspecs as core_hookspecs
 from repocore.config import Settings, load_settings, structure_table
 from repocore.errors import ConfigurationError, PluginError
 from repocore.markers import PROJECT
@@ -29,30 +29,35 @@ def open_registry(
     *,
     settings: Settings | None = None,
     plugins: Iterable[object] = (),
+    hookspecs: Iterable[object] = (),
 ) -> Registry:
     """Open an installation: its data folder, or settings that name one.
 
     With ``data`` alone, ``repocore.toml`` in that folder and the environment are read.  Makes the
     folder, the tables and the repositories that the settings name, where they are not there.
-    ``plugins`` are registered last, and therefore asked first.
+    ``plugins`` are registered last, and therefore asked first; ``hookspecs`` are modules with
+    further specifications (the command line brings its own).
 
     Raises `ConfigurationError`, `PluginError`, `StorageError`.
     """
     if settings is None:
         folder = None if data is None else Path(data)
         settings = load_settings(data=folder, config=None, environ=os.environ)
-    manager = make_manager(settings, plugins)
+    manager = make_manager(settings, plugins, hookspecs)
     tables = _plugin_settings(manager, settings)
     return Registry(settings, manager, tables)
 
 
-def make_manager(settings: Settings, plugins: Iterable[object] = ()) -> pluggy.PluginManager:
+def make_manager(
+    settings: Settings, plugins: Iterable[object] = (), hookspecs: Iterable[object] = ()
+) -> pluggy.PluginManager:
     """A manager with every plugin: ours, the installed, the settings', the application's.
 
     Raises `ConfigurationError` or `PluginError` where one cannot be loaded.
     """
     manager = pluggy.PluginManager(PROJECT)
-    manager.add_hookspecs(hookspecs)
+    for specifications in (core_hookspecs, *hookspecs):
+        manager.add_hookspecs(specifications)
     for name in settings.plugins.disabled:
         manager.set_blocked(name)
     for name in importlib.import_module(DEFAULTS).DEFAULT_PLUGINS:

@@ -1,0 +1,135 @@
+"""``repo`` and ``export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+
+from repocore.cli.output import State, command, progress, show, table
+from repocore.model import Policy, Repository
+
+__all__ = ["COMMANDS"]
+
+
+def _line(repository: Repository) -> tuple[Any, ...]:
+    return (
+        repository.address,
+        repository.mode.value,
+        "private" if repository.private else "",
+        repository.description,
+    )
+
+
+@click.group()
+def repo() -> None:
+    """Create, list, show, configure and delete repositories."""
+
+
+def _policy(old: Policy, given: dict[str, Any]) -> Policy:
+    return attrs.evolve(old, **{key: value for key, value in given.items() if value is not None})
+
+
+_OPTIONS = (
+    click.option("--description", help="A line about it."),
+    click.option("--private/--public", default=None, help="Out of the reach of the site's rules."),
+    click.option(
+        "--overwrite/--no-overwrite", default=None, help="Whether published files can change."
+    ),
+    click.option("--max-size", type=int, help="Bytes of one file."),
+    click.option("--quota", type=int, help="Bytes of all files."),
+)
+
+
+def _configurable(function: Any) -> Any:
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+@command()
+@click.argument("address")
+@_configurable
+def create(state: State, address: str, **given: Any) -> None:
+    """Create the repository ADDRESS, for example conan/main."""
+    description, private = given.pop("description"), given.pop("private")
+    with state.session() as session:
+        made = session.repositories.create(
+            address,
+            description=description or "",
+            private=bool(private),
+            policy=_policy(Policy(), given),
+        )
+    show(state, made, f"Created {made.address}.")
+
+
+@command("list")
+def list_(state: State) -> None:
+    """List the repositories."""
+    with state.session() as session:
+        found = session.repositories.list()
+    rows = [_line(repository) for repository in found]
+    show(state, found, table(("ADDRESS", "MODE", "", "DESCRIPTION"), rows))
+
+
+@command("show")
+@click.argument("address")
+def show_(state: State, address: str) -> None:
+    """Show the repository ADDRESS."""
+    with state.session() as session:
+        found = session.repositories.get(address)
+    policy = attrs.asdict(found.policy)
+    rows = [
+        *zip(
+            ("address", "mode", "private", "description"),
+            (found.address, found.mode.value, found.private, found.description),
+            strict=True,
+        ),
+        *policy.items(),
+    ]
+    show(state, found, table(("", ""), rows))
+
+
+@command()
+@click.argument("address")
+@_configurable
+def configure(state: State, address: str, **given: Any) -> None:
+    """Change what is given of the repository ADDRESS."""
+    description, private = given.pop("description"), given.pop("private")
+    with state.session() as session:
+        policy = _policy(session.repositories.get(address).policy, given)
+        made = session.repositories.configure(
+            address, description=description, private=private, policy=policy
+        )
+    show(state, made, f"Configured {made.address}.")
+
+
+@command()
+@click.argument("address")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def delete(state: State, address: str, *, yes: bool) -> None:
+    """Delete the repository ADDRESS with all it holds."""
+    with state.session() as session:
+        session.repositories.get(address)
+        if not yes:
+            click.confirm(f"Delete {address} with all it holds?", abort=True, err=True)
+        session.repositories.delete(address)
+    show(state, {"deleted": address}, f"Deleted {address}.")
+
+
+@command()
+@click.argument("address")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def export(state: State, address: str, folder: Path) -> None:
+    """Write the files of ADDRESS as a plain tree into FOLDER, which must be empty."""
+    with state.session() as session, progress(state) as bar:
+        count = session.upkeep.export(address, folder, progress=bar)
+    show(state, {"files": count}, f"Exported {count} files.")
+
+
+for _command in (create, list_, show_, configure, delete):
+    repo.add_command(_command)
+
+COMMANDS = {"repo": repo, "export": export}

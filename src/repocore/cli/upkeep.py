@@ -1,0 +1,117 @@
+"""``init``, ``check``, ``gc``, ``config`` and ``plugins``."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import attrs
+import click
+
+from repocore.cli.first import first_start
+from repocore.cli.output import State, command, plain, progress, show, table
+
+__all__ = ["COMMANDS"]
+
+
+@command()
+def init(state: State) -> None:
+    """Make the data folder, the starting repository and the administrator; idempotent."""
+    with state.registry() as registry:
+        made = first_start(registry, loopback=False)
+    text = "It is there already." if made is None else made.told()
+    show(state, {"administrator": None if made is None else attrs.asdict(made)}, text)
+
+
+@command()
+@click.option("--read-data", is_flag=True, help="Also read and hash every stored object.")
+def check(state: State, *, read_data: bool) -> None:
+    """Compare rows, objects and sizes; exits 1 when something is wrong."""
+    with state.session() as session, progress(state) as bar:
+        report = session.upkeep.check(read_data=read_data, progress=bar)
+    lines = [*report.problems]
+    lines.append(
+        f"{report.files} files, {report.blobs} objects, {report.bytes} bytes, "
+        f"{report.unreferenced} to collect: {'ok' if report.ok else 'NOT OK'}"
+    )
+    value = plain(report) | {"ok": report.ok}
+    show(state, value, "\n".join(lines))
+    if not report.ok:
+        click.get_current_context().exit(1)
+
+
+@command()
+@click.option("--now", is_flag=True, help="Without the grace period: nobody uploads at the moment.")
+def gc(state: State, *, now: bool) -> None:
+    """Delete what nothing names, and uploads that were never finished."""
+    with state.session() as session, progress(state) as bar:
+        report = session.upkeep.collect(grace=timedelta(0) if now else None, progress=bar)
+    text = (
+        f"Deleted {report.blobs} objects ({report.bytes} bytes), {report.drafts} unfinished "
+        f"releases, {report.leftovers} leftovers."
+    )
+    show(state, report, text)
+
+
+@click.group()
+def config() -> None:
+    """Show the settings, and where they come from."""
+
+
+@command("show")
+def show_config(state: State) -> None:
+    """Show every setting as it is in force; tables of plugins may hold secrets and stay closed."""
+    settings = state.settings()
+    value: dict[str, Any] = plain(settings)
+    value["plugins"]["tables"] = sorted(settings.plugins.tables)
+    value["storage_options"] = sorted(settings.storage_options)
+    value["catalog"] = _without_password(settings.catalog)
+    rows = list(_flat("", value))
+    show(state, value, table(("SETTING", "VALUE"), rows))
+
+
+def _without_password(url: str) -> str:
+    scheme, mark, rest = url.partition("://")
+    credentials, at, place = rest.rpartition("@")
+    name = credentials.partition(":")[0]
+    return f"{scheme}{mark}{name}{at}{place}"
+
+
+def _flat(prefix: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        for key, item in value.items():  # pyright: ignore[reportUnknownVariableType]
+            yield from _flat(f"{prefix}.{key}".lstrip("."), item)
+    else:
+        yield prefix, value
+
+
+@command("path")
+def config_path(state: State) -> None:
+    """Show the data folder."""
+    folder = str(state.settings().data)
+    show(state, {"data": folder}, folder)
+
+
+config.add_command(show_config)
+config.add_command(config_path)
+
+
+@command()
+def plugins(state: State) -> None:
+    """List the plugins, the hooks that each answers, and those that are disabled."""
+    manager = state.manager()
+    found = [
+        {
+            "name": name,
+            "hooks": sorted(call.name for call in manager.get_hookcallers(plugin) or ()),
+        }
+        for name, plugin in manager.list_name_plugin()
+        if plugin is not None
+    ]
+    disabled = list(state.settings().plugins.disabled)
+    rows = [(one["name"], " ".join(one["hooks"])) for one in found]
+    rows += [(name, "(disabled)") for name in disabled]
+    show(state, {"plugins": found, "disabled": disabled}, table(("PLUGIN", "HOOKS"), rows))
+
+
+COMMANDS = {"init": init, "check": check, "gc": gc, "config": config, "plugins": plugins}
