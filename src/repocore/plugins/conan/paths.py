@@ -17,9 +17,14 @@ import attrs
 
 from repocore.errors import InvalidPathError
 from repocore.model import FilePath
-from repocore.plugins.conan.references import ConanReference, PackageReference, check_id
+from repocore.plugins.conan.references import (
+    ConanReference,
+    PackageReference,
+    check_id,
+    reference,
+)
 
-__all__ = ["SOURCES", "ConanFile", "SourceFile", "parse_path", "recipe_file", "siblings"]
+__all__ = ["SOURCES", "ConanFile", "SourceFile", "archive_stem", "parse_path", "siblings"]
 
 SOURCES: Final = ".sources"
 METADATA: Final = "metadata"
@@ -49,16 +54,19 @@ class ConanFile:
 
     def __attrs_post_init__(self) -> None:
         check_id("recipe revision", self.rrev)
-        if self.package_id is not None:
-            check_id("package id", self.package_id)
+        packed = self.package_id is not None or self.prev is not None
+        if packed:
+            check_id("package id", self.package_id or "")
             check_id("package revision", self.prev or "")
         if self.is_metadata:
             return
-        packed = self.package_id is not None
-        stem = archive_stem(self.name[0]) if len(self.name) == 1 else None
-        if len(self.name) != 1 or not (self.name[0] in _PLAIN[packed] or stem in _STEMS[packed]):
+        name = self.name[0] if len(self.name) == 1 else ""
+        if name not in _PLAIN[packed] and archive_stem(name) not in _STEMS[packed]:
             kind = "package" if packed else "recipe"
-            message = f"{'/'.join(self.name)!r} is not a file of a Conan {kind}."
+            message = (
+                f"{'/'.join(self.name)!r} is not a file of a Conan {kind}; "
+                "what is of your own goes below metadata/."
+            )
             raise InvalidPathError(message)
 
     @property
@@ -123,19 +131,13 @@ def siblings(file: ConanFile) -> tuple[FilePath, ...]:
 def parse_path(path: FilePath) -> ConanFile | SourceFile:
     """Read a path; raises `InvalidPathError` for one that is not of Conan."""
     match path.parts:
-        case (".sources", name):
+        case (first, name) if first == SOURCES:
             return SourceFile(name)
         case (name, version, user, channel, rrev, "export", *rest) if rest:
-            recipe = ConanReference(name, version, user, channel)
-            return ConanFile(recipe, rrev, tuple(rest))
+            return ConanFile(reference(name, version, user, channel), rrev, tuple(rest))
         case (name, version, user, channel, rrev, "package", package_id, prev, *rest) if rest:
-            recipe = ConanReference(name, version, user, channel)
+            recipe = reference(name, version, user, channel)
             return ConanFile(recipe, rrev, tuple(rest), package_id, prev)
         case _:
             message = f"{path} is not the path of a Conan file."
             raise InvalidPathError(message)
-
-
-def recipe_file(recipe: ConanReference, rrev: str, name: str) -> ConanFile:
-    """A file of a recipe revision, by its name in URLs."""
-    return ConanFile(recipe, rrev, tuple(name.split("/")))

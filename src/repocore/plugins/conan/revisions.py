@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import attrs
 
@@ -31,10 +31,12 @@ __all__ = ["MANIFEST", "ConanFormat"]
 MANIFEST: Final = "conanmanifest.txt"
 INFO: Final = "conaninfo.txt"
 
-#: Manifests and infos are texts of some lines per file; a larger one is not one.
-_MOST_TEXT: Final = 16 << 20
+#: Settings, options and requirements take some kilobytes; they are kept in the catalog.
 _MOST_INFO: Final = 1 << 20
+#: Longer than any path that a disk holds, with its checksum.
+_MOST_LINE: Final = 64 << 10
 
+_TIME = re.compile(r"\d{1,20}\Z")
 _LINE = re.compile(r"(?P<path>.+): (?P<md5>[0-9a-f]{32})\Z")
 _MEDIA: Final = {"tgz": "application/gzip", "txz": "application/x-xz", "tzst": "application/zstd"}
 
@@ -50,7 +52,9 @@ class ConanFormat:
         """The revision that a path belongs to."""
         found = parse_path(path)
         if isinstance(found, SourceFile):
-            return FileFacts(mutable=found.sha256 is None, media_type="application/octet-stream")
+            if found.sha256 is None:
+                return FileFacts(mutable=True, media_type="application/json")
+            return FileFacts()
         package = found.package
         return FileFacts(
             partition=found.recipe.partition if package is None else package.partition,
@@ -109,44 +113,58 @@ def _media_type(file: ConanFile) -> str:
 def _record(file: ConanFile, content: StagedContent) -> bytes:
     if file.name == (MANIFEST,):
         with content.open() as stream:
-            archives = _implied(stream.read(_MOST_TEXT + 1))
-        return json.dumps({"archives": archives}, separators=(",", ":")).encode()
+            return _json({"archives": _implied(stream)})
     if file.name == (INFO,):
-        if content.size > _MOST_INFO:
-            message = f"A {INFO} of more than 1 MiB is not one."
-            raise InvalidPackageError(message)
-        with content.open() as stream:
-            text = _text(stream)
-        record = {"conaninfo": text}
-        return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
+        return _json({"conaninfo": _info(content)})
     return b"{}"
 
 
-def _text(stream: BinaryIO) -> str:
+def _json(record: dict[str, Any]) -> bytes:
+    return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _info(content: StagedContent) -> str:
+    if content.size > _MOST_INFO:
+        message = f"A {INFO} of more than 1 MiB is not one."
+        raise InvalidPackageError(message)
     try:
-        # A NUL is no text, and PostgreSQL is not the one to find out.
-        return stream.read().decode().replace("\x00", "")
+        with content.open() as stream:
+            return stream.read().decode()
     except UnicodeDecodeError as error:
         message = f"The {INFO} is not UTF-8."
         raise InvalidPackageError(message) from error
 
 
-def _implied(data: bytes) -> list[str] | None:
-    """The recipe's archives that hold what a manifest lists; None where it is no manifest."""
-    if len(data) > _MOST_TEXT:
-        return None
+def _implied(stream: BinaryIO) -> list[str] | None:
+    """The recipe's archives that hold what a manifest lists; None where it is no manifest.
+
+    A manifest is ``<seconds since 1970>`` and a line ``<path>: <md5>`` for each file.  It may be
+    of any length, so it is read line by line.
+    """
+    stems: set[str] = set()
     try:
-        time, *lines = data.decode().splitlines()
-        int(time)
+        if not _TIME.match(_line(stream) or ""):
+            return None
+        while (line := _line(stream)) is not None:
+            match = _LINE.match(line)
+            if match is None and line:
+                return None
+            if match is not None and match["path"] != "conanfile.py":
+                stems.add(_archive_of(match["path"]))
     except ValueError:
         return None
-    matches = [_LINE.match(line) for line in lines if line.strip()]
-    paths = [match["path"] for match in matches if match]
-    if len(paths) != len(matches):
-        return None
-    stems = {
-        "conan_sources" if path.startswith("export_source/") else "conan_export"
-        for path in paths
-        if path != "conanfile.py"
-    }
     return sorted(stems)
+
+
+def _archive_of(path: str) -> str:
+    return "conan_sources" if path.startswith("export_source/") else "conan_export"
+
+
+def _line(stream: BinaryIO) -> str | None:
+    """The next line without its end; None behind the last; `ValueError` for what is no text."""
+    line = stream.readline(_MOST_LINE)
+    if not line:
+        return None
+    if len(line) == _MOST_LINE:
+        raise ValueError(line[:40])
+    return line.rstrip(b"\r\n").decode()

@@ -14,16 +14,22 @@ from typing import Final
 from repocore.errors import (
     AccessDeniedError,
     ChecksumMismatchError,
+    InvalidPackageError,
     InvalidPathError,
     MissingError,
     NotAuthenticatedError,
-    RejectedError,
     ReleaseMissingError,
+    UploadRejectedError,
 )
 from repocore.http import Request, Response, Route
-from repocore.model import ApiKey, Digest, Password
+from repocore.model import ApiKey, Digest, Password, release_key
 from repocore.plugins.conan.paths import ConanFile, SourceFile
-from repocore.plugins.conan.references import ConanReference, PackageReference, check_id
+from repocore.plugins.conan.references import (
+    ConanReference,
+    PackageReference,
+    check_id,
+    reference,
+)
 from repocore.plugins.conan.search import MOST_PATTERN, literal_prefix, packages, recipes
 from repocore.registry import Session
 
@@ -38,11 +44,13 @@ _RR: Final = _R + "/revisions/{rrev}"
 _P: Final = _RR + "/packages/{package_id}"
 _PP: Final = _P + "/revisions/{prev}"
 _OK: Final = Response(200)
+_TEXT: Final = (("Content-Type", "text/plain"),)
+_JSON: Final = (("Content-Type", "application/json"),)
 
 
 def _recipe(request: Request) -> ConanReference:
     fields = request.fields
-    return ConanReference(fields["name"], fields["version"], fields["user"], fields["channel"])
+    return reference(fields["name"], fields["version"], fields["user"], fields["channel"])
 
 
 def _package(request: Request) -> PackageReference:
@@ -65,35 +73,37 @@ def _file(request: Request) -> ConanFile:
     )
 
 
-def _named(reference: ConanReference) -> str:
-    """A reference as the protocol's messages have it, ``@_/_`` included."""
-    return reference.partition
-
-
-def _missing(request: Request) -> str:
-    """What a 404 says; the same whether a thing is missing or hidden."""
-    recipe = _recipe(request)
+def _no_recipe(request: Request) -> str:
+    # The messages of the protocol write @_/_ where there is no user, as a partition does.
+    partition = _recipe(request).partition
     rrev = request.fields.get("rrev")
-    package_id = request.fields.get("package_id")
-    if rrev is None:
-        return f"Recipe not found: '{_named(recipe)}'"
-    if package_id is None:
-        return f"Recipe not found: '{_named(recipe)}#{rrev}'"
-    return f"Binary package not found: '{_named(recipe)}#{rrev}:{package_id}'"
+    return f"Recipe not found: '{partition if rrev is None else release_key(partition, rrev)}'"
 
 
-def _finding(handler: Handler) -> Handler:
-    """Answer 404 in the protocol's words for what is missing or hidden."""
+def _no_package(request: Request) -> str:
+    return f"Binary package not found: '{_package(request).partition}'"
+
+
+def _no_file(_request: Request) -> str:
+    return "File not found"
+
+
+def _silent(_request: Request) -> str:
+    return ""
+
+
+def _finding(handler: Handler, missing: Callable[[Request], str]) -> Handler:
+    """Answer 404 in the protocol's words, the same for what is missing and what is hidden."""
 
     def answer(session: Session, request: Request) -> Response:
         try:
             return handler(session, request)
         except MissingError:
-            return Response.text(_missing(request), 404)
+            return Response.text(missing(request), 404)
         except AccessDeniedError as error:
             if not error.hidden:
                 raise
-            return Response.text(_missing(request), 404)
+            return Response.text(missing(request), 404)
 
     answer.__doc__ = handler.__doc__
     return answer
@@ -106,12 +116,12 @@ def ping(_session: Session, _request: Request) -> Response:
 
 def authenticate(session: Session, request: Request) -> Response:
     """Exchange a password (Basic) for a signed token: the whole body, and nothing else."""
-    if not isinstance(request.credentials, Password | ApiKey):
+    if not isinstance(request.credentials, Password | ApiKey) or session.principal.anonymous:
         message = "Send your user name and password as Basic credentials."
         raise NotAuthenticatedError(message)
     lifetime = session.registry.settings.limits.login_lifetime
     token = session.registry.issue(session.principal, audience="conan", lifetime=lifetime)
-    return Response(200, token.encode(), (("Content-Type", "text/plain"),))
+    return Response(200, token.encode(), _TEXT)
 
 
 def check_credentials(session: Session, _request: Request) -> Response:
@@ -120,7 +130,7 @@ def check_credentials(session: Session, _request: Request) -> Response:
     if name is None:
         message = "Logged user needed!"
         raise NotAuthenticatedError(message)
-    return Response(200, name.encode(), (("Content-Type", "text/plain"),))
+    return Response(200, name.encode(), _TEXT)
 
 
 def _time(moment: datetime) -> str:
@@ -130,9 +140,6 @@ def _time(moment: datetime) -> str:
 def _entry(name: str, moment: datetime) -> str:
     # Names are checked words: nothing in them needs escaping.
     return f'{{"revision": "{name}", "time": "{_time(moment)}"}}'
-
-
-_JSON: Final = (("Content-Type", "application/json"),)
 
 
 def _latest(session: Session, request: Request, partition: str) -> Response:
@@ -165,7 +172,13 @@ def package_latest(session: Session, request: Request) -> Response:
 
 def package_revisions(session: Session, request: Request) -> Response:
     """All revisions of a package, newest first."""
-    return _revisions(session, request, _package(request).partition)
+    package = _package(request)
+    try:
+        return _revisions(session, request, package.partition)
+    except ReleaseMissingError:
+        if session.releases.names(request.repository, package.recipe.partition):
+            raise
+        return Response.text(_no_recipe(request), 404)
 
 
 def _file_list(
@@ -198,26 +211,16 @@ def upload(session: Session, request: Request) -> Response:
     """Store a file of a revision; with ``X-Checksum-Deploy``, from bytes that are there already."""
     file = _file(request)
     announced = _announced(request)
-    if file.package_id is not None:
-        _require_recipe(session, request, file)
-    if request.headers.get("X-Checksum-Deploy") is not None:
+    if file.package_id is not None and not session.releases.exists(
+        request.repository, file.recipe.partition, file.rrev
+    ):
+        raise ReleaseMissingError  # a package comes after its recipe
+    if (request.headers.get("X-Checksum-Deploy") or "false").lower() != "false":
         return _deploy(session, request, file, announced)
     session.files.put(
-        request.repository,
-        file.path,
-        request.body,
-        length=request.length,
-        announced=announced,
+        request.repository, file.path, request.body, length=request.length, announced=announced
     )
     return _OK
-
-
-def _require_recipe(session: Session, request: Request, file: ConanFile) -> None:
-    """A package comes after its recipe."""
-    partition = file.recipe.partition
-    if not session.releases.exists(request.repository, partition, file.rrev):
-        message = f"Recipe not found: '{_named(file.recipe)}#{file.rrev}'"
-        raise ReleaseMissingError(message)
 
 
 def _announced(request: Request) -> tuple[Digest, ...]:
@@ -226,14 +229,15 @@ def _announced(request: Request) -> tuple[Digest, ...]:
     try:
         return tuple(Digest(name.lower(), value.lower()) for name, value in sent if value)
     except InvalidPathError as error:
-        message = "The X-Checksum header is not the hex of its checksum."
+        message = "An X-Checksum field is not the checksum in hex."
         raise ChecksumMismatchError(message) from error
 
 
 def _deploy(
     session: Session, request: Request, file: ConanFile, announced: tuple[Digest, ...]
 ) -> Response:
-    for digest in announced:
+    # The strongest checksum decides: two of different contents would contradict each other.
+    for digest in announced[-1:]:
         if session.files.refer(request.repository, file.path, digest) is not None:
             return Response(201)
     return Response.text("No file with that checksum here; send the content.", 404)
@@ -244,7 +248,7 @@ def search_recipes(session: Session, request: Request) -> Response:
     pattern = request.query.get("q", "")
     if len(pattern) > MOST_PATTERN:
         message = f"A search pattern has at most {MOST_PATTERN} characters."
-        raise RejectedError(message)
+        raise InvalidPathError(message)
     ignore_case = request.query.get("ignorecase", "true").lower() != "false"
     found = session.releases.packages(request.repository, prefix=literal_prefix(pattern))
     return Response.json({"results": recipes(found, pattern, ignore_case=ignore_case)})
@@ -254,12 +258,16 @@ def search_packages(session: Session, request: Request) -> Response:
     """The packages of a recipe revision (the newest where none is named), by package id."""
     partition = _recipe(request).partition
     repository = request.repository
-    if "rrev" in request.fields:
-        rrev = _rrev(request)
-    else:
-        rrev = session.releases.newest(repository, partition)[0]
+    named = "rrev" in request.fields
+    rrev = _rrev(request) if named else session.releases.newest(repository, partition)[0]
     names_only = request.query.get("list_only", "false").lower() != "false"
-    found = session.releases.children(repository, partition, rrev)
+    try:
+        found = session.releases.children(repository, partition, rrev)
+    except ReleaseMissingError:
+        # A known recipe without that revision has no packages; only an unknown one is missing.
+        if not session.releases.names(repository, partition):
+            raise
+        found = []
     return Response.json(packages(found, names_only=names_only))
 
 
@@ -318,38 +326,56 @@ def put_source(session: Session, request: Request) -> Response:
 
 def routes() -> Iterator[Route[Session]]:
     """Every route of a Conan repository."""
-    for version in ("v1", "v2"):
-        yield _route("GET", f"/{version}/ping", ping)
-    yield _route("GET", "/v2/users/authenticate", authenticate)
-    yield _route("GET", "/v2/users/check_credentials", check_credentials)
-    yield _route("GET", "/v2/conans/search", search_recipes)
-    for method, template, handler in _TABLE:
-        yield _route(method, template, _finding(handler))
-    yield _route("GET", "/sources/{file}", get_source)
-    yield _route("PUT", "/sources/{file}", put_source)
+    for method, template, handler in _SITE:
+        yield _route(method, template, handler)
+    for method, template, handler, missing in _TABLE:
+        yield _route(method, template, _finding(handler, missing))
 
 
-_TABLE: Final[tuple[tuple[str, str, Handler], ...]] = (
-    ("GET", _R + "/latest", recipe_latest),
-    ("GET", _R + "/revisions", recipe_revisions),
-    ("GET", _R + "/search", search_packages),
-    ("DELETE", _R, delete_recipe),
-    ("GET", _RR + "/files", recipe_files),
-    ("GET", _RR + "/files/{file:path}", download),
-    ("PUT", _RR + "/files/{file:path}", upload),
-    ("GET", _RR + "/search", search_packages),
-    ("DELETE", _RR, delete_recipe_revision),
-    ("DELETE", _RR + "/packages", delete_packages),
-    ("DELETE", _P, delete_package),
-    ("GET", _P + "/latest", package_latest),
-    ("GET", _P + "/revisions", package_revisions),
-    ("DELETE", _PP, delete_package_revision),
-    ("GET", _PP + "/files", package_files),
-    ("GET", _PP + "/files/{file:path}", download),
-    ("PUT", _PP + "/files/{file:path}", upload),
+#: Conan 1 logs in under v1 even where it speaks v2 otherwise; Conan 2 pings there.
+_SITE: Final[tuple[tuple[str, str, Handler], ...]] = (
+    ("GET", "/v1/ping", ping),
+    ("GET", "/v2/ping", ping),
+    ("GET", "/v1/users/authenticate", authenticate),
+    ("GET", "/v2/users/authenticate", authenticate),
+    ("GET", "/v1/users/check_credentials", check_credentials),
+    ("GET", "/v2/users/check_credentials", check_credentials),
 )
+
+_TABLE: Final[tuple[tuple[str, str, Handler, Callable[[Request], str]], ...]] = (
+    ("GET", "/v2/conans/search", search_recipes, _silent),
+    ("GET", _R + "/latest", recipe_latest, _no_recipe),
+    ("GET", _R + "/revisions", recipe_revisions, _no_recipe),
+    ("GET", _R + "/search", search_packages, _no_recipe),
+    ("DELETE", _R, delete_recipe, _silent),
+    ("GET", _RR + "/files", recipe_files, _no_recipe),
+    ("GET", _RR + "/files/{file:path}", download, _no_file),
+    ("PUT", _RR + "/files/{file:path}", upload, _no_recipe),
+    ("GET", _RR + "/search", search_packages, _no_recipe),
+    ("DELETE", _RR, delete_recipe_revision, _silent),
+    ("DELETE", _RR + "/packages", delete_packages, _silent),
+    ("DELETE", _P, delete_package, _no_package),
+    ("GET", _P + "/latest", package_latest, _no_package),
+    ("GET", _P + "/revisions", package_revisions, _no_package),
+    ("DELETE", _PP, delete_package_revision, _silent),
+    ("GET", _PP + "/files", package_files, _silent),
+    ("GET", _PP + "/files/{file:path}", download, _no_file),
+    ("PUT", _PP + "/files/{file:path}", upload, _no_recipe),
+    ("GET", "/sources/{file}", get_source, _no_file),
+    ("PUT", "/sources/{file}", put_source, _no_file),
+)
+
+# A client repeats an upload that was answered 422, and stops at 400.
+_ERRORS: Final[dict[type[Exception], int]] = {InvalidPackageError: 400, UploadRejectedError: 400}
 
 
 def _route(method: str, template: str, handler: Handler) -> Route[Session]:
     summary = (handler.__doc__ or "").strip().splitlines()[0]
-    return Route(method=method, template=template, handler=handler, summary=summary, format="conan")
+    return Route(
+        method=method,
+        template=template,
+        handler=handler,
+        summary=summary,
+        format="conan",
+        errors=_ERRORS if method == "PUT" else {},
+    )

@@ -2,157 +2,86 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from repocore.model import Release
-from repocore.plugins.conan.references import NOBODY, ConanReference
+from repocore.plugins.conan.references import NOBODY
 
-__all__ = ["literal_prefix", "packages", "recipes", "reference_matcher"]
+__all__ = ["MOST_PATTERN", "literal_prefix", "packages", "recipes", "reference_matcher"]
 
-_GLOB = re.compile(r"[*?\[]")
-#: A pattern is matched in time proportional to its length times the text's; this bounds it.
+_SPECIAL = re.compile(r"[*?\[/@]")
+#: The longest reference has 200 characters; this leaves room for wildcards and sets.
 MOST_PATTERN: Final = 512
 
 
 def literal_prefix(pattern: str) -> str:
-    """The part of a pattern's name before any wildcard: the range that the catalog looks at."""
-    name = pattern.partition("/")[0].partition("@")[0]
-    return _GLOB.split(name, maxsplit=1)[0]
+    """What every matching name begins with, case aside: the range that the catalog looks at."""
+    return _SPECIAL.split(pattern, maxsplit=1)[0]
 
 
-def reference_matcher(pattern: str, *, ignore_case: bool) -> Callable[[ConanReference], bool]:
-    """Whether the pattern matches a prefix of the reference that ends at a separator.
+def reference_matcher(pattern: str, *, ignore_case: bool) -> Callable[[str, str], bool]:
+    """Whether a pattern means a reference, given as name and full version.
 
-    ``zlib`` and ``zlib/1.3`` and ``zl*`` all mean ``zlib/1.3@user/channel``; ``zli`` does not.
-    An empty pattern means everything.
+    The pattern (``*``, ``?``, ``[seq]``) must match the whole reference or a part of it that ends
+    at or behind a separator: ``zlib``, ``zlib/1.3`` and ``zl*`` all mean ``zlib/1.3@user/channel``,
+    ``zli`` does not.  An empty pattern means everything.  The time is bounded by the product of
+    both lengths: the translation uses atomic groups, which never go back.
     """
     if pattern in {"", "*"}:
-        return lambda _: True
-    wanted = pattern.casefold() if ignore_case else pattern
-    matches = _glob(wanted)
-
-    def test(reference: ConanReference) -> bool:
-        return any(
-            matches(text.casefold() if ignore_case else text) for text in _prefixes(reference)
-        )
-
-    return test
+        return lambda _name, _version: True
+    flags = re.IGNORECASE if ignore_case else 0
+    matches = re.compile(fnmatch.translate(pattern), flags).match
+    return lambda name, version: any(matches(text) for text in _prefixes(name, version))
 
 
-def _prefixes(reference: ConanReference) -> Iterable[str]:
-    text = reference.name
+def _prefixes(name: str, full_version: str) -> Iterator[str]:
+    version, _, rest = full_version.partition("@")
+    user, _, channel = rest.partition("/")
+    yield name
+    yield f"{name}/"
+    text = f"{name}/{version}"
     yield text
-    yield text + "/"
-    text = f"{text}/{reference.version}"
+    if user == NOBODY:
+        return
+    yield f"{text}@"
+    text = f"{text}@{user}"
     yield text
-    yield text + "@"
-    if reference.user != NOBODY:
-        text = f"{text}@{reference.user}"
-        yield text
-        yield text + "/"
-    if reference.channel != NOBODY:
-        yield f"{text}/{reference.channel}"
-
-
-def _glob(pattern: str) -> Callable[[str], bool]:
-    """An fnmatch pattern as a predicate that never backtracks beyond the last ``*``."""
-    steps = _steps(pattern)
-
-    def matches(text: str) -> bool:
-        at = step = 0
-        retry: tuple[int, int] | None = None
-        while at < len(text):
-            if step < len(steps) and steps[step] is None:
-                retry = (step + 1, at)
-                step += 1
-            elif step < len(steps) and _accepts(steps[step], text[at]):
-                at += 1
-                step += 1
-            elif retry is None:
-                return False
-            else:
-                step, at = retry[0], retry[1] + 1
-                retry = (retry[0], at)
-        return all(rest is None for rest in steps[step:])
-
-    return matches
-
-
-#: One step of a pattern: None is ``*``, else what one character must be.
-Step = Callable[[str], bool] | None
-
-
-def _accepts(step: Step, character: str) -> bool:
-    return step is not None and step(character)
-
-
-def _steps(pattern: str) -> list[Step]:
-    steps: list[Step] = []
-    at = 0
-    while at < len(pattern):
-        character = pattern[at]
-        at += 1
-        if character == "*":
-            if not steps or steps[-1] is not None:
-                steps.append(None)
-        elif character == "?":
-            steps.append(lambda _: True)
-        elif character == "[" and (end := pattern.find("]", at + 1)) != -1:
-            steps.append(_set(pattern[at:end]))
-            at = end + 1
-        else:
-            steps.append(character.__eq__)
-    return steps
-
-
-def _set(text: str) -> Callable[[str], bool]:
-    negated = text[:1] in {"!", "^"}
-    body = text[1:] if negated else text
-    ranges: list[tuple[str, str]] = []
-    at = 0
-    while at < len(body):
-        last = at + 2 if body[at + 1 : at + 2] == "-" and at + 2 < len(body) else at
-        ranges.append((body[at], body[last]))
-        at = last + 1
-    return lambda c: any(low <= c <= high for low, high in ranges) != negated
+    if channel == NOBODY:
+        return
+    yield f"{text}/"
+    yield f"{text}/{channel}"
 
 
 def recipes(found: Iterable[tuple[str, str]], pattern: str, *, ignore_case: bool) -> list[str]:
     """The references among (name, full version) that match, printed, in their order."""
-    everything = pattern in {"", "*"}
-    test = reference_matcher(pattern, ignore_case=ignore_case)
-    printed: list[str] = []
-    for name, version in found:
-        if everything:
-            # The commonest answer is the longest: no object a line.
-            printed.append(_print(name, version))
-            continue
-        reference = ConanReference.parse(f"{name}/{version}")
-        if test(reference):
-            printed.append(str(reference))
-    return printed
+    matches = reference_matcher(pattern, ignore_case=ignore_case)
+    return [_print(name, version) for name, version in found if matches(name, version)]
 
 
-def _print(name: str, version: str) -> str:
-    text = f"{name}/{version}"
-    return text.removesuffix("/_").removesuffix("@_")
+def _print(name: str, full_version: str) -> str:
+    return f"{name}/{full_version}".removesuffix("/_").removesuffix("@_")
 
 
 def packages(releases: Iterable[Release], *, names_only: bool) -> dict[str, dict[str, Any]]:
-    """What `search` answers for the packages of a recipe revision, by package id.
+    """What search answers for the packages of a recipe revision, by package id.
 
     ``content`` is the raw conaninfo.txt; packages of Conan 1 (with a recipe hash) also get the
     parsed fields that its client asks for.
     """
-    answer: dict[str, dict[str, Any]] = {}
-    for release in releases:
-        package_id = release.partition.rpartition(":")[2]
-        content = json.loads(release.record).get("conaninfo", "")
-        answer[package_id] = {} if names_only else {"content": content} | _conan1(content)
+    answer = {
+        release.partition.rpartition(":")[2]: {} if names_only else _described(release)
+        for release in releases
+    }
     return dict(sorted(answer.items()))
+
+
+def _described(release: Release) -> dict[str, Any]:
+    content = json.loads(release.record).get("conaninfo", "")
+    return {"content": content} | _conan1(content)
 
 
 def _conan1(content: str) -> dict[str, Any]:

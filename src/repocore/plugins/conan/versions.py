@@ -1,41 +1,79 @@
 """The order of Conan versions, as bytes.
 
-The Conan 2 client compares the dot-separated items of a version one by one: numbers by value,
-words by letters, a number before a word; then the part behind ``-`` (a pre-release, which goes
-before its release), then the part behind ``+`` (a build, which goes after).
+The Conan 2 client reads a version as ``main[-pre][+build]``, each a list of items between dots.
+Items are compared one by one, numbers by value and words by their letters, and zeros at the end
+of a list do not count.  Of two equal mains, a pre-release goes before its release and a build
+after it; pre-releases are compared before builds.
+
+A number and a word are compared by the client as texts, which is no order: ``2 < 10 < 1a < 2``.
+Here a number goes before a word, as it does there for every word that starts with a letter.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 __all__ = ["version_key"]
 
-_END = b"\x01"
-_NUMBER = b"\x02"
-_WORD = b"\x03"
+# What an item starts with.  Each item ends in a byte below all of these, so that of two lists
+# of which one begins like the other the shorter goes first.
+_END: Final = b"\x00"
+_EMPTY: Final = b"\x01"
+_NEGATIVE: Final = b"\x02"
+_SIGNED: Final = b"\x03"
+_NUMBER: Final = b"\x04"
+_WORD: Final = b"\x05"
+
+_LOW: Final = b"\x01"
+_HIGH: Final = b"\x02"
 
 
 def version_key(version: str) -> bytes:
-    """Bytes that order ``version[@user/channel]`` as the client orders versions."""
-    number, _, rest = version.partition("@")
-    main, _, build = number.partition("+")
-    main, dash, pre = main.partition("-")
-    # A pre-release sorts before the release itself: the marker of "none" is the higher one.
-    before = b"\x01" + _items(pre) if dash else b"\x02"
-    after = b"\x02" + _items(build) if build else b"\x01"
-    return b"\x00".join((_items(main), before, after, number.encode(), rest.encode()))
+    """Bytes that order ``version[@user/channel]`` as the client orders references of one name."""
+    text, _, rest = version.partition("@")
+    user, _, channel = rest.partition("/")
+    return b"".join((_number(text), _name(user), _END, _name(channel)))
+
+
+def _name(text: str) -> bytes:
+    """A user or channel; one that is not there goes first."""
+    return b"" if text == "_" else text.encode()
+
+
+def _number(text: str) -> bytes:
+    # The build is behind the last "+", the pre-release behind the first "-".
+    rest, plus, build = text.rpartition("+")
+    main, dash, pre = (rest if plus else text).partition("-")
+    before = _LOW + _items(pre) if dash else _HIGH
+    after = _HIGH + _items(build) if plus else _LOW
+    return _items(main) + before + after
 
 
 def _items(text: str) -> bytes:
-    # Trailing zeros do not count: 1.0 and 1.0.0 are the same version to a client.
-    items = text.lower().split(".")
-    while len(items) > 1 and items[-1].isdecimal() and int(items[-1]) == 0:
+    items = [_value(item) for item in text.split(".")]
+    while items and items[-1] == 0:
         items.pop()
     return b"".join(map(_item, items)) + _END
 
 
-def _item(item: str) -> bytes:
-    if item.isdecimal() and item.isascii():
-        digits = item.lstrip("0")
-        # As long as the number of digits fits a byte, shorter numbers are smaller.
-        return _NUMBER + bytes((min(len(digits), 255),)) + digits.encode() + b"\x00"
-    return _WORD + item.encode() + b"\x00"
+def _value(item: str) -> int | str:
+    try:
+        return int(item)  # what the language takes for a number, the client does: "007", "1_000"
+    except ValueError:
+        return item
+
+
+def _item(item: int | str) -> bytes:
+    if isinstance(item, str):
+        if not item:
+            return _EMPTY
+        return (_SIGNED if item[0] in "+-" else _WORD) + item.encode() + _END
+    digits = str(abs(item)).encode()
+    if item < 0:
+        return _NEGATIVE + bytes((255 - _width(digits), *(255 - digit for digit in digits)))
+    return _NUMBER + bytes((_width(digits), *digits))
+
+
+def _width(digits: bytes) -> int:
+    # A number with more digits is larger; past any version's length it does not matter.
+    return min(len(digits), 255)
