@@ -1,0 +1,116 @@
+"""`repocore serve` as a process of its own: every command that the tests type stands here."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+
+ADMIN = "high-water"
+REPOCORE = (sys.executable, "-m", "repocore")
+REPOSITORY = "conan/main"
+
+
+@attrs.frozen(kw_only=True)
+class LiveServer:
+    """A running server, and the commands that give it users and rules."""
+
+    data: Path
+    port: int
+    password: str = ADMIN
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def remote(self) -> str:
+        """What a Conan client calls the remote's URL."""
+        return f"{self.address}/{REPOSITORY}"
+
+    def add_user(self, name: str, password: str) -> None:
+        self.run("user", "add", name, "--password-stdin", typed=f"{password}\n")
+
+    def allow(self, subject: str, actions: str, pattern: str) -> None:
+        """Add a rule after all others; the first that matches decides."""
+        self.run("rule", "add", "--subject", subject, "--actions", actions, "--pattern", pattern)
+
+    def deny(self, subject: str, actions: str, pattern: str) -> None:
+        words = ("--subject", subject, "--actions", actions, "--pattern", pattern)
+        self.run("rule", "add", "--deny", *words)
+
+    def run(self, *words: str, typed: str = "") -> str:
+        """Run `repocore` on the server's data; raises AssertionError with what it said."""
+        command = [*REPOCORE, *words, "--data", str(self.data)]
+        done = subprocess.run(
+            command, input=typed, capture_output=True, text=True, check=False, env=environment()
+        )
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process's variables without those that would configure a server."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("REPOCORE_")}
+    return {**kept, **more}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def live_server(
+    data: Path, *, port: int | None = None, token_seconds: int | None = None
+) -> Iterator[LiveServer]:
+    """Serve a data folder until the block ends; the log stands beside it.
+
+    Raises AssertionError with the log when the server does not come up.
+    """
+    server = LiveServer(data=data, port=port or free_port())
+    words = ["serve", "--host", "127.0.0.1", "--port", str(server.port), "--data", str(data)]
+    settings = environment(REPOCORE_ADMIN_PASSWORD=ADMIN)
+    if token_seconds is not None:
+        settings["REPOCORE__LIMITS__LOGIN_LIFETIME"] = f"{token_seconds}s"
+    log = data.with_name(f"{data.name}.log")
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [*REPOCORE, *words],
+            env=settings,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        await_health(server, process, log)
+        yield server
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def await_health(server: LiveServer, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Return when /healthz answers 200."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{server.address}/healthz", timeout=5) as answer:
+                if answer.status == 200:
+                    return
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError(f"the server did not come up:\n{log.read_text(errors='replace')}")
