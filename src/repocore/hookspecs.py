@@ -68,9 +68,10 @@ def repocore_storage(url: str, options: Mapping[str, Any]) -> Storage | None:
 
 
 @hookspec
-def repocore_routes(registry: Registry) -> Iterable[Route[Session]]:
+def repocore_routes(registry: Registry) -> Iterable[Route[Session]]:  # noqa: ARG001 - a specification
     """Bring routes.  Their order does not matter: a literal segment goes before a field, and two
-    routes that could match one path equally well are refused at start."""
+    routes that could match one path equally well are refused at start.
+    """
     raise AssertionError
 
 

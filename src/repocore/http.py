@@ -38,13 +38,17 @@ SessionT = TypeVar("SessionT")
 class Readable(Protocol):
     """A body that is read in pieces; ``b""`` is its end."""
 
-    def read(self, size: int = -1, /) -> bytes: ...
+    def read(self, size: int = -1, /) -> bytes:
+        """Up to ``size`` bytes."""
+        ...
 
 
 class Headers(Protocol):
     """Header fields by name, whatever their case."""
 
-    def get(self, name: str, default: str | None = None, /) -> str | None: ...
+    def get(self, name: str, default: str | None = None, /) -> str | None:
+        """The field's value, or the default."""
+        ...
 
 
 @attrs.define(kw_only=True)
@@ -66,7 +70,7 @@ class Request:
     credentials: Credentials
     #: The address of the repository, ``format/name``; empty for a route of the site.
     repository: str
-    #: The public URL under which the repository (or the site) is reached, without a slash at its end.
+    #: The public URL of the repository (or the site), without a slash at its end.
     base_url: str
 
 
@@ -99,7 +103,7 @@ class Response:
 
     @classmethod
     def json(cls, value: Any, status: int = 200) -> Self:
-        """JSON of exactly the type ``application/json`` (Conan clients compare it to the letter)."""
+        """JSON of exactly the type ``application/json`` (Conan clients compare it literally)."""
         body = json.dumps(value, ensure_ascii=False, separators=(", ", ": ")).encode()
         return cls(status, body, (("Content-Type", "application/json"),))
 

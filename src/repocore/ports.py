@@ -24,7 +24,8 @@ class BlobWriter(Protocol):
 
     def commit(self, key: BlobKey) -> None:
         """Make the bytes durable under the key: all of them or none; they survive a power cut
-        when this returns.  Idempotent for the same key."""
+        when this returns.  Idempotent for the same key.
+        """
         ...
 
     def abort(self) -> None:
@@ -121,7 +122,7 @@ class Format(Protocol):
         ...
 
     def scope(self, partition: str) -> tuple[str | None, str | None]:
-        """The package and version that every release of the partition has; None where they differ."""
+        """The package and version of all releases of the partition; None where they differ."""
         ...
 
     def whole(self, draft: DraftRelease, files: Sequence[File]) -> bool:

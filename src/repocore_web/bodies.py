@@ -41,7 +41,7 @@ def body_length(environ: WSGIEnvironment) -> int | None:
 
 
 class Body:
-    """A readable that ends where the request ends; see `repocore.http.Request` for what it raises."""
+    """A readable that ends where the request ends; `repocore.http.Request` says what it raises."""
 
     def __init__(self, environ: WSGIEnvironment, length: int | None, limit: int) -> None:
         self._environ = environ

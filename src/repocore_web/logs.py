@@ -35,13 +35,13 @@ def redact(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """The text in one line: what is neither printable nor a space becomes its ``\\x`` escape."""
+    """The text in one line: what is neither printable nor a space becomes its escape."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def describe(error: BaseException) -> str:
-    """The traceback with a margin before each line, so that no message can forge a line of the log."""
+    """The traceback with a margin before each line, so that no message forges a line of the log."""
     lines = "".join(traceback.format_exception(error)).splitlines()
     return "\n".join(f"  | {redact(line)}" for line in lines)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import attrs
 import pytest
+from tests_manifest import manifest
 
 import repocore
 from repocore import Action, Policy, Principal, Registry, Rule, Session
 from repocore.config import Settings
-from tests_manifest import manifest
 
 MAIN = "conan/main"
 

@@ -161,7 +161,7 @@ def test_an_account_may_care_for_itself_and_for_nobody_else(house) -> None:
     for refused in (
         lambda: ann.accounts.set_password("bob", "x"),
         lambda: ann.accounts.create_token("bob", "x"),
-        lambda: ann.accounts.list(),
+        ann.accounts.list,
         lambda: ann.accounts.verify("bob", "pw"),
         lambda: house.as_("bob").accounts.revoke_token(token.id),
     ):

@@ -1,4 +1,4 @@
-"""Upkeep: a check finds what is wrong, a collection takes what nothing names, an export is plain."""
+"""Upkeep: a check finds what is wrong, a collection takes leftovers, an export is plain."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from repocore import (
     UploadRejectedError,
     hookimpl,
 )
-from repocore.config import Settings
+from repocore.config import LimitSettings, Settings
 
 RECIPE = "zlib/1.3/_/_/r1/export"
 
@@ -210,7 +210,7 @@ def test_a_known_checksum_binds_only_what_the_caller_may_read(house) -> None:
     """To know a digest is no permission: checksum deploy needs READ of a file with those bytes."""
     house.recipe("r1")
     house.recipe("r2", reference="other/1.0/_/_")
-    digest = Digest("sha1", hashlib.sha1(b"recipe r2").hexdigest())  # noqa: S324 - Conan's sum
+    digest = Digest("sha1", hashlib.sha1(b"recipe r2").hexdigest())
     house.allow("user:ci", "read,write", "conan/main/zlib/**")
     path = "zlib/1.3/_/_/r9/export/conanfile.py"
     assert house.as_("ci").files.refer("conan/main", path, digest) is None
@@ -265,8 +265,6 @@ def test_a_listing_names_what_may_be_read_and_no_more(house) -> None:
 
 def test_pages_of_a_listing_join_without_a_seam(tmp_path: Path) -> None:
     """A listing is the same whatever the size of a page."""
-    from repocore.config import LimitSettings
-
     settings = Settings(data=tmp_path, limits=LimitSettings(page=2))
     with repocore.open_registry(settings=settings) as registry:
         session = registry.session(registry.admin())

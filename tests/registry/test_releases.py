@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from tests_manifest import manifest
 
 from repocore import AccessDeniedError, NotAuthenticatedError, ReleaseMissingError
-from tests_manifest import manifest
 
 MAIN = "conan/main"
 ZLIB = "zlib/1.3@_/_"

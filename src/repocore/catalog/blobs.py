@@ -98,7 +98,7 @@ def touch(transaction: Transaction, digests: Iterable[str]) -> None:
 
 
 def with_digest(connection: Connection, repository: int, digest: Digest) -> Iterator[Any]:
-    """(path, sha256, generation, size) of the visible files of a repository that hold these bytes."""
+    """(path, sha256, generation, size) of a repository's visible files that hold these bytes."""
     column = {"sha256": _t.c.digest, "sha1": _t.c.sha1, "md5": _t.c.md5}[digest.algorithm]
     r = tables.releases
     seen = exists().where(

@@ -93,7 +93,7 @@ def _refusal(change: FileChange) -> ImmutableFileError:
 
 
 def _bind(transaction: Transaction, change: FileChange) -> tuple[File, int, bool]:
-    """Write the file's row; returns the file, the bytes it grew by, and whether other bytes went."""
+    """Write the file's row; returns it, the bytes it grew by, and whether other bytes went."""
     facts = change.facts
     values = {
         "repository_id": change.repository.id,

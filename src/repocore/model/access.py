@@ -187,7 +187,7 @@ def _resource_fields(resource: Resource) -> tuple[str, ...]:
 
 @attrs.frozen(kw_only=True)
 class Rule:
-    """Subject × actions × pattern → effect.
+    """Who may, or may not, do what to which resources.
 
     Subjects: ``*`` everyone, ``+`` anyone signed in, ``anonymous``, ``user:NAME``, ``group:NAME``.
     """
@@ -206,7 +206,10 @@ class Rule:
         if self.subject not in {"*", "+", "anonymous"} and not (
             colon and name and kind in {"user", "group"}
         ):
-            message = f"{self.subject!r} is not a subject; write *, +, anonymous, user:NAME or group:NAME."
+            message = (
+                f"{self.subject!r} is not a subject; "
+                "write *, +, anonymous, user:NAME or group:NAME."
+            )
             raise RejectedError(message)
         if not self.actions:
             message = "A rule names at least one action."

@@ -116,7 +116,7 @@ def check_grain(rule: Rule, formats: Mapping[str, Grained]) -> None:
     format_ = formats.get(name)
     if format_ is None or Action.READ not in rule.actions:
         return
-    fine = compiled(rule.pattern).covers(*(rule.pattern.split("/") + ["", ""])[:2]) is None
+    fine = compiled(rule.pattern).covers(*[*rule.pattern.split("/"), "", ""][:2]) is None
     if fine and format_.read_grain is Grain.REPOSITORY:
         message = (
             f"{rule.pattern!r} is finer than {name} can tell apart: one index names every package. "

@@ -61,7 +61,7 @@ class Checksums:
         return {"sha256": self.sha256, "sha1": self.sha1, "md5": self.md5}.get(algorithm)
 
     def require(self, announced: Iterable[Digest]) -> None:
-        """Compare with what a client announced; raises `ChecksumMismatchError` on the first other."""
+        """Compare with what a client announced; raises `ChecksumMismatchError`."""
         for digest in announced:
             if self.get(digest.algorithm) != digest.hex:
                 message = (

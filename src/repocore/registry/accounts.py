@@ -44,7 +44,7 @@ _NOTED = timedelta(minutes=5)
 
 
 class Accounts:
-    """Accounts, groups, tokens, rules and signing keys; ADMIN of the site, unless it says otherwise.
+    """Accounts, groups, tokens, rules and signing keys; for ADMIN of the site, where not said.
 
     Every change is effective with the next request, in every process.
     """
@@ -163,7 +163,7 @@ class Accounts:
             return accounts.groups(connection)
 
     def add_to_group(self, group: str, name: str) -> None:
-        """Put an account into a group, which need not exist.  Idempotent.  Raises `MissingError`."""
+        """Put an account into a group, new or not.  Idempotent.  Raises `MissingError`."""
         self.get(name)
         check_account_name(group)
 

@@ -100,7 +100,7 @@ def collect_strays(services: Services) -> int:
     current one: what is listed first and unknown afterwards is unknown for ever.
     """
     count = 0
-    for key in services.storage.keys():
+    for key in services.storage.keys():  # noqa: SIM118 - a storage is no mapping
         with services.catalog.snapshot() as connection:
             known = blobs.known(connection, key)
         if not known:

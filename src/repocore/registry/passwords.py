@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 #: What every token of ours starts with, so that people and scanners recognise one.
-TOKEN_PREFIX: Final = "rpc-"
+TOKEN_PREFIX: Final = "rpc-"  # noqa: S105 - it is what all of them have in common
 
 _LETTERS: Final = string.ascii_lowercase + string.digits
 _TOKEN = re.compile(r"rpc-([a-z0-9]{12})-([a-z0-9]{40})\Z")

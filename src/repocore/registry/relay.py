@@ -41,7 +41,7 @@ def _tell_one(
 ) -> bool:
     try:
         hooks.repocore_event(registry=registry, event=event.value)
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever a plugin raises is the plugin's
         _log.exception("a listener failed on %s", type(event.value).__name__)
         return catalog.write(lambda transaction: events.failed(transaction, event.id, _ATTEMPTS))
     catalog.write(lambda transaction: events.told(transaction, [event.id]))
@@ -89,7 +89,7 @@ class Relay:
         for task in self._tasks:
             try:
                 task()
-            except Exception:
+            except Exception:  # noqa: BLE001 - the thread must go on
                 _log.exception("background work failed; trying again later")
 
     def _loop(self) -> None:

@@ -71,7 +71,7 @@ class Repositories:
         private: bool | None = None,
         policy: Policy | None = None,
     ) -> Repository:
-        """Change what is given, keep the rest; requires MANAGE.  Raises `RepositoryMissingError`."""
+        """Change what is given, keep the rest; MANAGE.  Raises `RepositoryMissingError`."""
         context = self._context
         stored = context.find(address, Action.MANAGE)
         given = {"description": description, "private": private, "policy": policy}
@@ -109,7 +109,7 @@ class Repositories:
         return context.allowed(Action.READ, Resource(repository.format, repository.name))
 
     def delete(self, address: str) -> None:
-        """Delete a repository with all it holds; requires ADMIN.  Raises `RepositoryMissingError`."""
+        """Delete a repository with all it holds; ADMIN.  Raises `RepositoryMissingError`."""
         context = self._context
         stored = context.find(address, Action.ADMIN)
         event = RepositoryChanged(repository=address, change="deleted", by=context.by)

@@ -23,6 +23,7 @@ def _id() -> sa.types.TypeEngine[int]:
 
 
 def upgrade() -> None:
+    """Make every table."""
     op.create_table(
         "access",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -149,10 +150,12 @@ def upgrade() -> None:
         ["repository_id", "package_key", "sort_key", "package", "version"],
         unique=False,
         sqlite_where=sa.text(
-            "released_at IS NOT NULL AND removed_at IS NULL AND yanked_at IS NULL AND parent IS NULL"
+            "released_at IS NOT NULL AND removed_at IS NULL"
+            " AND yanked_at IS NULL AND parent IS NULL"
         ),
         postgresql_where=sa.text(
-            "released_at IS NOT NULL AND removed_at IS NULL AND yanked_at IS NULL AND parent IS NULL"
+            "released_at IS NOT NULL AND removed_at IS NULL"
+            " AND yanked_at IS NULL AND parent IS NULL"
         ),
     )
     op.create_index(
