@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import Any
 
 project = "repocore"
 author = "the repocore authors"
@@ -15,6 +19,7 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build"]
+suppress_warnings = ["config.cache"]
 
 nitpicky = True
 autodoc_typehints = "description"
@@ -22,3 +27,11 @@ autodoc_member_order = "bysource"
 
 html_theme = "furo"
 html_title = f"repocore {release}"
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+def setup(app: Any) -> None:
+    """Make the generated pages of the reference first."""
+    generated = importlib.import_module("generated")
+    app.connect("builder-inited", generated.write_pages)
