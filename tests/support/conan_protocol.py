@@ -113,6 +113,9 @@ class Client:
                 return route, match.groupdict()
         raise LookupError(path)
 
+    def as_(self, who: Principal) -> Client:
+        return Client(self.registry, self.registry.session(who), self.repository)
+
     def get(self, path: str) -> Answer:
         return self.ask("GET", path)
 

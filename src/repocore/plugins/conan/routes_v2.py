@@ -17,12 +17,11 @@ from repocore.errors import (
     InvalidPackageError,
     InvalidPathError,
     MissingError,
-    NotAuthenticatedError,
     ReleaseMissingError,
     UploadRejectedError,
 )
 from repocore.http import Request, Response, Route
-from repocore.model import ApiKey, Digest, Password, release_key
+from repocore.model import Digest, release_key
 from repocore.plugins.conan.paths import ConanFile, SourceFile
 from repocore.plugins.conan.references import (
     ConanReference,
@@ -31,20 +30,37 @@ from repocore.plugins.conan.references import (
     reference,
 )
 from repocore.plugins.conan.search import MOST_PATTERN, literal_prefix, packages, recipes
+from repocore.plugins.conan.users import authenticate, check_credentials, ping
 from repocore.registry import Session
 
-__all__ = ["routes"]
+__all__ = [
+    "delete_package",
+    "delete_package_revision",
+    "delete_packages",
+    "delete_recipe",
+    "delete_recipe_revision",
+    "download",
+    "get_source",
+    "package_files",
+    "package_latest",
+    "package_revisions",
+    "put_source",
+    "recipe_files",
+    "recipe_latest",
+    "recipe_revisions",
+    "routes",
+    "search_packages",
+    "search_recipes",
+    "upload",
+]
 
 Handler = Callable[[Session, Request], Response]
-
-CAPABILITIES: Final = ("X-Conan-Server-Capabilities", "complex_search,revisions,checksum_deploy")
 
 _R: Final = "/v2/conans/{name}/{version}/{user}/{channel}"
 _RR: Final = _R + "/revisions/{rrev}"
 _P: Final = _RR + "/packages/{package_id}"
 _PP: Final = _P + "/revisions/{prev}"
 _OK: Final = Response(200)
-_TEXT: Final = (("Content-Type", "text/plain"),)
 _JSON: Final = (("Content-Type", "application/json"),)
 
 
@@ -107,30 +123,6 @@ def _finding(handler: Handler, missing: Callable[[Request], str]) -> Handler:
 
     answer.__doc__ = handler.__doc__
     return answer
-
-
-def ping(_session: Session, _request: Request) -> Response:
-    """Say what this server can do; asks for no credentials."""
-    return Response(200, b"", (CAPABILITIES, ("Content-Type", "text/html; charset=utf-8")))
-
-
-def authenticate(session: Session, request: Request) -> Response:
-    """Exchange a password (Basic) for a signed token: the whole body, and nothing else."""
-    if not isinstance(request.credentials, Password | ApiKey) or session.principal.anonymous:
-        message = "Send your user name and password as Basic credentials."
-        raise NotAuthenticatedError(message)
-    lifetime = session.registry.settings.limits.login_lifetime
-    token = session.registry.issue(session.principal, audience="conan", lifetime=lifetime)
-    return Response(200, token.encode(), _TEXT)
-
-
-def check_credentials(session: Session, _request: Request) -> Response:
-    """Say whose token it is."""
-    name = session.principal.name
-    if name is None:
-        message = "Logged user needed!"
-        raise NotAuthenticatedError(message)
-    return Response(200, name.encode(), _TEXT)
 
 
 def _time(moment: datetime) -> str:
