@@ -119,7 +119,7 @@ class Catalog:
 
 def _absolute(url: str, folder: Path) -> str:
     prefix = "sqlite:///"
-    if url.startswith(prefix) and url != prefix:
+    if url.startswith(prefix) and url.removeprefix(prefix) not in {"", ":memory:"}:
         path = folder / url.removeprefix(prefix)
         path.parent.mkdir(parents=True, exist_ok=True)
         return f"{prefix}{path}"
