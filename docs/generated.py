@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from repocore.cli import hookspecs as cli_hookspecs
 from repocore.config import describe_settings
 from repocore.http import status_for
 from repocore_web.site import site_routes
+
+logging.getLogger("alembic").setLevel(logging.WARNING)
 
 PAGES = ("hooks", "settings", "routes", "cli", "errors")
 
@@ -62,7 +65,7 @@ def routes() -> Iterator[str]:
 
 
 def cli() -> Iterator[str]:
-    from repocore.cli.root import root  # noqa: PLC0415 - click only where its page is made
+    from repocore.cli.group import root  # noqa: PLC0415 - click only where its page is made
 
     yield "# Command line\n\nEvery command takes `--data`, `--config` and `--json`."
     yield from _commands(root, click.Context(root, info_name="repocore"))
