@@ -1,134 +1,244 @@
-"""``serve``: the reference server, gunicorn with threads around the WSGI application."""
+"""``serve``."""
 
 from __future__ import annotations
 
+import errno
 import ipaddress
+import os
 import socket
-import sys
-from collections.abc import Sequence
 from typing import Any, Final
 
+import attrs
 import click
-from gunicorn.app.base import BaseApplication  # pyright: ignore[reportMissingTypeStubs]
 
-from repocore.cli.first import FirstStart, first_start
-from repocore.cli.output import State, command
+from repocore.cli.first import ADMIN, FirstStart, first_start, reading_rule
+from repocore.cli.output import State, command, show
+from repocore.config import Settings
 from repocore.errors import ConfigurationError
+from repocore.model import Action, Effect, Rule
 from repocore.plugin_manager import open_registry
-from repocore_web import create_app
+from repocore.registry import Registry
 
-__all__ = ["COMMANDS"]
+__all__ = ["COMMANDS", "bind"]
 
 PORT: Final = 9300
+
+_EVERYONE: Final = frozenset({"*", "anonymous"})
+_TRIES: Final = 5
 
 
 @command()
 @click.option(
     "--host", "hosts", multiple=True, default=("127.0.0.1",), help="An address; may repeat."
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=PORT,
+    show_default=True,
+    help="0 is a free one.",
+)
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
-@click.option("--threads", type=click.IntRange(1), default=8, show_default=True, help="Of each.")
-@click.option("--access-log", is_flag=True, help="A line a request on stderr, without secrets.")
-def serve(
-    state: State,
-    hosts: Sequence[str],
-    port: int,
-    workers: int,
-    threads: int,
-    *,
-    access_log: bool,
-) -> None:
-    """Serve the data folder over HTTP; makes it first where it is not there."""
+@click.option("--threads", type=click.IntRange(1), default=32, show_default=True, help="Of each.")
+@click.option("--access-log", is_flag=True, help="A line a request on stdout, without secrets.")
+def serve(state: State, hosts: tuple[str, ...], port: int, workers: int, **more: Any) -> None:
+    """Serve the data folder over HTTP; makes it first where it is not there.
+
+    The first start makes conan/main and an administrator, whose password is REPOCORE_ADMIN_PASSWORD
+    or is made and shown once.
+    """
+    try:
+        # gunicorn is of an extra that the other commands do without.
+        from repocore.cli.logs import log_warnings  # noqa: PLC0415
+        from repocore.cli.server import Server, ServerOptions  # noqa: PLC0415
+    except ImportError as error:
+        message = f"`repocore serve` needs {error.name}: pip install 'repocore[server]'"
+        raise ConfigurationError(message) from error
     settings = state.settings()
-    sockets = [_bind(host, port) for host in hosts]
-    port = sockets[0].getsockname()[1]
-    loopback = all(_is_loopback(host) for host in hosts)
-    with open_registry(settings=settings) as registry:
-        made = first_start(registry, loopback=loopback)
-    for one in sockets:
-        one.close()
-    options: dict[str, Any] = {
-        "bind": [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in hosts],
-        "workers": workers,
-        "threads": threads,
-        "worker_class": "gthread",
-        "keepalive": 75,
-        # Of a worker that shows no sign of life, not of a request: a slow upload is none.
-        "timeout": 120,
-        "graceful_timeout": 30,
-        "accesslog": "-" if access_log else None,
-        "logger_class": "repocore.cli.logs.Logger",
-        "loglevel": "warning",
-        "control_socket_disable": True,
-        # Who is behind a proxy is the application's to decide, by its own settings.
-        "forwarded_allow_ips": "",
-        "limit_request_line": 8190,
-        "when_ready": lambda _server: _tell(hosts[0], port, made, loopback=loopback),
-    }
-    _Server(settings, options).run()
+    options = ServerOptions(workers=1 if _in_memory(settings) else workers, **more)
+    listeners = bind(hosts, port)
+    log_warnings()
+    with first_start(settings, os.environ) as start:
+        with open_registry(settings=settings) as registry:
+            local = all(_is_loopback(listener) for listener in listeners)
+            start.prepare(registry, everyone_reads=local)
+            banner = _Banner.of(registry, listeners, start, local=local)
+
+        def ready() -> None:
+            show(state, banner.described(), "\n".join(banner.lines()))
+            start.shown()
+
+        Server(listeners, options, state.settings, ready).run()
 
 
-class _Server(BaseApplication):
-    """gunicorn, told by us and by no file of its own."""
+def _in_memory(settings: Settings) -> bool:
+    """Whether what one process keeps is unknown to another."""
+    database = settings.catalog.partition(":///")[2]
+    lost = settings.catalog.startswith("sqlite") and (not database or ":memory:" in database)
+    return lost or settings.storage.startswith("memory:")
 
-    def __init__(self, settings: Any, options: dict[str, Any]) -> None:
-        self._settings = settings
-        self._options = options
-        super().__init__()
 
-    def load_config(self) -> None:
-        for name, value in self._options.items():
-            self.cfg.set(name, value)
+# ----------------------------------------------------------------------------------- the address
 
-    def load(self) -> Any:
-        # Each worker opens its own registry, after the fork.
-        return create_app(open_registry(settings=self._settings))
+
+def bind(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
+    """Sockets bound to these hosts, all at one port; 0 is a free one.
+
+    Raises `ConfigurationError` with what to do where a port is taken or a host is not ours.
+    """
+    for attempt in range(_TRIES):
+        bound: list[socket.socket] = []
+        try:
+            for host in dict.fromkeys(hosts):
+                bound.append(_bind(host, bound[0].getsockname()[1] if bound else port))
+            return bound
+        except OSError as error:
+            for listener in bound:
+                listener.close()
+            # A port that was free at the first host may be taken at the second: take another.
+            if port or not bound or attempt == _TRIES - 1:
+                raise _refused(error, hosts, port) from error
+    raise AssertionError
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    """Take the address, so that a port that is in use is told in a sentence."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    one = socket.socket(family, socket.SOCK_STREAM)
-    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    name = host.removeprefix("[").removesuffix("]")
+    found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    # A name that means both is served at its IPv4 address, where clients look first or last.
+    family, kind, protocol, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
+    listener = socket.socket(family, kind, protocol)
     try:
-        one.bind((host, port))
-    except OSError as error:
-        one.close()
-        message = f"Cannot listen on {host} port {port}: {error.strerror}. Choose another --port."
-        raise ConfigurationError(message) from error
-    return one
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # So that :: and 0.0.0.0 can be given together.
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(address)
+        # Listening claims the port at once; who connects early waits for the first worker.
+        listener.listen(2048)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _refused(error: OSError, hosts: tuple[str, ...], port: int) -> ConfigurationError:
+    where = f"{', '.join(hosts)} port {port}"
+    if error.errno == errno.EADDRINUSE:
+        message = f"{where} is taken: stop what listens there, or choose another --port."
+    elif error.errno == errno.EACCES:
+        message = f"{where} is not for this user: choose a --port above 1023."
+    elif isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        message = f"{', '.join(hosts)} is no address of this machine: choose another --host."
+    else:
+        message = f"{where} cannot be listened at: {error.strerror}."
+    return ConfigurationError(message)
 
 
-def _tell(host: str, port: int, made: FirstStart | None, *, loopback: bool) -> None:
-    shown = f"[{host}]" if ":" in host else host
-    base = f"http://{shown}:{port}"
-    lines = [f"repocore listens on {base}"]
-    if made is not None:
-        lines += ["", made.told()]
-    if not loopback:
-        lines += [
-            "",
-            "WARNING: this address is reached from elsewhere and has no TLS: passwords travel in "
-            "the clear. Put a server with TLS in front.",
+def _is_loopback(listener: socket.socket) -> bool:
+    return ipaddress.ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    address = ipaddress.ip_address(host.partition("%")[0])
+    if address.is_unspecified:
+        # Every address of the machine: its name is the one that others can use.
+        host = socket.gethostname()
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+# ------------------------------------------------------------------------------- what it says
+
+
+@attrs.frozen(kw_only=True)
+class _Banner:
+    """What is said once it listens."""
+
+    settings: Settings
+    urls: tuple[str, ...]
+    repositories: tuple[str, ...]
+    #: The rules by which everyone reads something.
+    readable: tuple[Rule, ...]
+    local: bool
+    start: FirstStart
+
+    @classmethod
+    def of(
+        cls, registry: Registry, listeners: list[socket.socket], start: FirstStart, *, local: bool
+    ) -> _Banner:
+        session = registry.session(registry.admin())
+        return cls(
+            settings=registry.settings,
+            urls=tuple(dict.fromkeys(_url(listener) for listener in listeners)),
+            repositories=tuple(r.address for r in session.repositories.list()),
+            readable=tuple(
+                rule
+                for rule in registry.access.rules
+                if rule.subject in _EVERYONE
+                and rule.effect is Effect.ALLOW
+                and Action.READ in rule.actions
+            ),
+            local=local,
+            start=start,
+        )
+
+    @property
+    def base(self) -> str:
+        return (self.settings.web.public_url or self.urls[0]).rstrip("/")
+
+    def described(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "data": self.settings.data,
+            "addresses": self.urls,
+            "url": self.base,
+            "repositories": {a: f"{self.base}/{a}" for a in self.repositories},
+            **self.start.described(),
+        }
+
+    def lines(self) -> list[str]:
+        """For people."""
+        parts = (self._place(), self.start.lines(), self._commands(), self._reading())
+        said = [line for part in parts if part for line in (*part, "")]
+        return said[:-1]
+
+    def _place(self) -> list[str]:
+        lines = [f"repocore serves {self.settings.data} at {' and '.join(self.urls)}"]
+        secure = (self.settings.web.public_url or "").startswith("https://")
+        if not self.local and not secure:
+            lines += [
+                "WARNING: others can reach this address, and passwords travel in the clear. Put a",
+                "server with TLS in front, and tell its URL in the setting web.public_url.",
+            ]
+        return lines
+
+    def _commands(self) -> list[str]:
+        address = next((a for a in self.repositories if a.startswith("conan/")), None)
+        if address is None:
+            return []
+        return [
+            "A Conan client types next:",
+            f"  conan remote add repocore {self.base}/{address}",
+            f"  conan remote login repocore {ADMIN}",
+            '  conan upload "*" --remote repocore --confirm',
         ]
-    lines += [
-        "",
-        "With a Conan 2 client:",
-        f"  conan remote add house {base}/conan/main",
-        "  conan remote login house admin",
-        "  conan upload 'PACKAGE/*' -r house -c",
-        "",
-    ]
-    click.echo("\n".join(lines))
-    sys.stdout.flush()
+
+    def _reading(self) -> list[str]:
+        if self.local:
+            return []
+        if self.readable:
+            told = ", ".join(f"{r.pattern} ({_remedy(r)})" for r in self.readable)
+            return [f"Everyone may read {told}."]
+        rule = reading_rule(next(iter(self.repositories), "conan/main"))
+        return [
+            "Only those who sign in may read. This lets everyone:",
+            f"  repocore rule add --subject '*' --actions read --pattern '{rule.pattern}'",
+        ]
+
+
+def _remedy(rule: Rule) -> str:
+    where = "the settings" if rule.id is None else f"`repocore rule remove {rule.id}` ends it"
+    return f"by {where}" if rule.id is None else where
 
 
 COMMANDS = {"serve": serve}

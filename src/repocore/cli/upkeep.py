@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from typing import Any
 
-import attrs
 import click
 
 from repocore.cli.first import first_start
 from repocore.cli.output import State, command, plain, progress, show, table
+from repocore.plugin_manager import open_registry
 
 __all__ = ["COMMANDS"]
 
@@ -17,10 +18,13 @@ __all__ = ["COMMANDS"]
 @command()
 def init(state: State) -> None:
     """Make the data folder, the starting repository and the administrator; idempotent."""
-    with state.registry() as registry:
-        made = first_start(registry, loopback=False)
-    text = "It is there already." if made is None else made.told()
-    show(state, {"administrator": None if made is None else attrs.asdict(made)}, text)
+    settings = state.settings()
+    with first_start(settings, os.environ) as start:
+        with open_registry(settings=settings) as registry:
+            start.prepare(registry, everyone_reads=None)
+        lines = start.lines() or ["It is there already."]
+        show(state, {"data": settings.data, **start.described()}, "\n".join(lines))
+        start.shown()
 
 
 @command()

@@ -1,0 +1,117 @@
+"""gunicorn, embedded: its settings, its workers, and who opens and closes the registry in them.
+
+Importing it needs the extra ``server``; so ``serve`` does that when it runs.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+from gunicorn.app.base import BaseApplication
+from gunicorn.errors import AppImportError
+
+from repocore.cli.logs import Logger
+from repocore.config import Settings
+from repocore.errors import RepocoreError
+from repocore.plugin_manager import open_registry
+from repocore.registry import Registry
+from repocore_web import create_app
+
+__all__ = ["Server", "ServerOptions"]
+
+#: Seconds in which a client that is in the middle of a request has to send or take something.
+STALLED: Final = 120
+_SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - for heartbeats: a disk would stop them
+
+
+@attrs.frozen(kw_only=True)
+class ServerOptions:
+    """How many answer, and where it is written down."""
+
+    workers: int
+    threads: int
+    access_log: bool
+
+
+class Server(BaseApplication):
+    """Bound sockets, served by workers that each open the registry after they were forked."""
+
+    def __init__(
+        self,
+        listeners: list[socket.socket],
+        options: ServerOptions,
+        read_settings: Callable[[], Settings],
+        ready: Callable[[], None],
+    ) -> None:
+        self._listeners = listeners
+        self._options = options
+        self._read_settings = read_settings
+        self._ready = ready
+        self._registry: Registry | None = None
+        # gunicorn takes the descriptors over, and reads its settings again when it is told to.
+        self._binds = [f"fd://{listener.detach()}" for listener in listeners]
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Set what differs from the defaults; no file and no variable of gunicorn's is read."""
+        known: dict[str, Any] = self.cfg.settings
+        for name, value in self._settings().items():
+            if name in known:  # a release may lack one
+                self.cfg.set(name, value)
+
+    def _settings(self) -> dict[str, Any]:
+        shared = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None
+        return {
+            "bind": self._binds,
+            "worker_class": "gthread",
+            "workers": self._options.workers,
+            "threads": self._options.threads,
+            "keepalive": 75,
+            # The heart of a worker beats apart from its requests: a slow upload cannot stop it.
+            "timeout": 60,
+            "graceful_timeout": 30,
+            "worker_tmp_dir": str(shared) if shared else None,
+            "limit_request_line": 8190,
+            "limit_request_fields": 100,
+            "limit_request_field_size": 8190,
+            # Scheme, host and path are what the connection says; the settings of repocore alone
+            # tell which proxies are believed when they say otherwise.
+            "forwarded_allow_ips": "",
+            "secure_scheme_headers": {},
+            "forwarder_headers": "",
+            "proc_name": "repocore",
+            "loglevel": "warning",
+            "logger_class": Logger,
+            "accesslog": "-" if self._options.access_log else None,
+            "control_socket_disable": True,
+            "when_ready": self._when_ready,
+            "pre_request": _pre_request,
+            "worker_exit": self._worker_exit,
+        }
+
+    def load(self) -> Any:
+        """The application of this worker."""
+        try:
+            self._registry = open_registry(settings=self._read_settings())
+            return create_app(self._registry)
+        except RepocoreError as error:
+            raise AppImportError(f"Error: {error}") from error
+
+    def _when_ready(self, _arbiter: object) -> None:
+        self._ready()
+
+    def _worker_exit(self, _arbiter: object, _worker: object) -> None:
+        if self._registry is not None:
+            self._registry.close()
+
+
+def _pre_request(_worker: object, request: Any) -> None:
+    """Give a client that stalls in the middle of a request an end; its thread serves others."""
+    connection = getattr(getattr(request, "unreader", None), "sock", None)
+    if isinstance(connection, socket.socket):
+        connection.settimeout(STALLED)
