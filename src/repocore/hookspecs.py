@@ -39,7 +39,21 @@ from repocore.model import (
 from repocore.ports import Format, StagedContent, Storage
 from repocore.registry import Registry, Session
 
-__all__: list[str] = []
+__all__ = [
+    "repocore_addhooks",
+    "repocore_authenticate",
+    "repocore_authorize",
+    "repocore_event",
+    "repocore_formats",
+    "repocore_issue",
+    "repocore_routes",
+    "repocore_settings",
+    "repocore_shutdown",
+    "repocore_startup",
+    "repocore_storage",
+    "repocore_survey",
+    "repocore_validate",
+]
 
 
 @hookspec(historic=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from repocore.http import Request, Response, Route
 from repocore.registry import Registry, Session
 
-__all__ = ["site_routes"]
+__all__ = ["front", "health", "ready", "site_routes"]
 
 
 def health(_session: Session, _request: Request) -> Response:

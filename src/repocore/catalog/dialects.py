@@ -30,7 +30,7 @@ from sqlalchemy.types import BigInteger
 
 from repocore.errors import ConfigurationError
 
-__all__ = ["Dialect", "now", "open_dialect"]
+__all__ = ["Dialect", "PostgreSQL", "SQLite", "now", "open_dialect"]
 
 
 class now(FunctionElement[int]):  # noqa: N801 - reads as the SQL function that it is

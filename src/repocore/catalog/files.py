@@ -12,7 +12,7 @@ from repocore.catalog.rows import file_of
 from repocore.catalog.transactions import Transaction
 from repocore.model import File
 
-__all__ = ["columns", "of_release", "page", "remove"]
+__all__ = ["columns", "of_release", "page", "remove", "visible", "within"]
 
 _f = tables.files
 _b = tables.blobs

@@ -33,6 +33,7 @@ __all__ = [
     "canonical",
     "file_of",
     "key_of",
+    "maybe_time",
     "micros_of",
     "policy_text",
     "release_of",

@@ -24,7 +24,16 @@ from repocore.model.access import (
 )
 from repocore.model.repositories import Repository
 
-__all__ = ["check_grain", "decide", "scope_allows", "scope_survey", "survey"]
+__all__ = [
+    "Grained",
+    "check_grain",
+    "compiled",
+    "decide",
+    "in_force",
+    "scope_allows",
+    "scope_survey",
+    "survey",
+]
 
 _TIERS = tuple(Tier)
 

@@ -12,7 +12,7 @@ import attrs
 
 from repocore.errors import ChecksumMismatchError, InvalidPathError
 
-__all__ = ["ALGORITHMS", "BlobKey", "Checksums", "Digest", "Hasher"]
+__all__ = ["ALGORITHMS", "BlobKey", "Checksums", "Chunks", "Digest", "Hasher"]
 
 #: Hex lengths of the algorithms that formats use.
 ALGORITHMS: Final = {"sha256": 64, "sha1": 40, "md5": 32}

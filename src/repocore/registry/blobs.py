@@ -19,7 +19,7 @@ from repocore.ports import Progress
 from repocore.registry.services import Services
 from repocore.registry.staging import Staged
 
-__all__ = ["Collected", "collect_blobs", "publish", "refer"]
+__all__ = ["Collected", "collect_blobs", "collect_strays", "grace_of", "publish", "refer"]
 
 #: A collector can take a reservation that outlived the grace period; then all begins again.
 _TRIES: Final = 3

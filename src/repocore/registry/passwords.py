@@ -17,6 +17,7 @@ __all__ = [
     "hash_password",
     "hash_token",
     "make_token",
+    "same",
     "split_token",
     "verify_password",
 ]
