@@ -120,6 +120,7 @@ class SQLite:
         event.listen(self.engine, "begin", _begin_immediate)
 
     def raw(self) -> sqlite3.Connection:
+        """A new connection in autocommit, with our clock and durable commits."""
         connection = sqlite3.connect(
             self._path,
             timeout=60,
@@ -133,10 +134,12 @@ class SQLite:
         return connection
 
     def insert(self, table: Table, /) -> Any:
+        """The INSERT that knows ON CONFLICT."""
         return sqlite.insert(table)
 
     @contextmanager
     def writing(self) -> Generator[Connection]:
+        """A connection in a write transaction."""
         with self._mutex:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX)
             try:
@@ -147,6 +150,7 @@ class SQLite:
 
     @contextmanager
     def single(self, name: str) -> Generator[bool]:
+        """Whether nobody else does a thing of that name at the moment."""
         handle = os.open(f"{self._path}.{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             try:
@@ -178,6 +182,7 @@ class PostgreSQL:
             raise ConfigurationError(message) from error
 
     def raw(self) -> Any:
+        """A new connection in autocommit."""
         dialect = self.engine.dialect
         arguments, options = dialect.create_connect_args(self.engine.url)
         connection = cast("Any", dialect).dbapi.connect(*arguments, **options)
@@ -185,15 +190,18 @@ class PostgreSQL:
         return connection
 
     def insert(self, table: Table, /) -> Any:
+        """The INSERT that knows ON CONFLICT."""
         return postgresql.insert(table)
 
     @contextmanager
     def writing(self) -> Generator[Connection]:
+        """A connection in a write transaction."""
         with self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def single(self, name: str) -> Generator[bool]:
+        """Whether nobody else does a thing of that name at the moment."""
         with self.engine.begin() as connection:
             key = func.hashtextextended(f"repocore {name}", 0)
             # Held to the end of the transaction: it needs no release that could be forgotten.

@@ -42,7 +42,9 @@ class Grained(Protocol):
     """As much of a format as a rule must know."""
 
     @property
-    def read_grain(self) -> Grain: ...
+    def read_grain(self) -> Grain:
+        """The finest resource that READ can tell apart."""
+        ...
 
 
 @lru_cache(maxsize=4096)

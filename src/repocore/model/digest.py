@@ -100,7 +100,9 @@ class BlobKey:
 class Chunks(Protocol):
     """What can be read in pieces."""
 
-    def read(self, size: int, /) -> bytes: ...
+    def read(self, size: int, /) -> bytes:
+        """Up to ``size`` bytes; ``b""`` is the end."""
+        ...
 
 
 class Hasher:
