@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
@@ -11,13 +10,11 @@ from typing import Any
 import click
 
 from repocore.cli.output import State, command, show, table
+from repocore.config import parse_duration
 from repocore.errors import RejectedError
 from repocore.model import Effect, Rule, Tier, Token, actions_of
 
 __all__ = ["COMMANDS"]
-
-_SPAN = re.compile(r"(\d+)([smhd])\Z")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 @click.group()
@@ -156,13 +153,10 @@ def _scope(text: str) -> Rule:
 
 
 def _span(text: str | None) -> timedelta | None:
-    if text is None:
-        return None
-    match = _SPAN.match(text)
-    if not match:
-        message = f"{text!r} is no span of time; write 30m, 12h or 90d."
-        raise RejectedError(message)
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    try:
+        return None if text is None else parse_duration(text)
+    except ValueError as error:
+        raise RejectedError(f"{text!r}: {error}") from error
 
 
 @command("create")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,23 +15,27 @@ import click
 import repocore
 from repocore.cli.output import State, pass_state, report_error
 from repocore.errors import RepocoreError
+from repocore.markers import PROJECT
 
 __all__ = ["main"]
 
-#: Where each command lives: to show help must not cost loading a registry.
+_ADDED: Final = "repocore.cli.added"
+_ARGUMENTS: Final = "repocore.cli.arguments"
+
+#: Where each command lives, and its line: to show help must not cost loading a registry.
 _COMMANDS: Final = {
-    "serve": "serving",
-    "init": "upkeep",
-    "check": "upkeep",
-    "gc": "upkeep",
-    "export": "repositories",
-    "repo": "repositories",
-    "user": "accounts",
-    "group": "accounts",
-    "token": "accounts",
-    "rule": "accounts",
-    "config": "upkeep",
-    "plugins": "upkeep",
+    "serve": ("serving", "Serve the data folder over HTTP; makes what is missing."),
+    "init": ("upkeep", "Make an installation without serving it."),
+    "repo": ("repositories", "Create, configure, list and delete repositories."),
+    "user": ("accounts", "Add, list, change and remove accounts."),
+    "group": ("accounts", "Put accounts into groups, and take them out."),
+    "token": ("accounts", "Create, list and revoke API tokens."),
+    "rule": ("accounts", "Say who may do what, where."),
+    "check": ("upkeep", "Compare the catalog with what is stored."),
+    "gc": ("upkeep", "Delete what nothing names any more."),
+    "export": ("repositories", "Write a repository as a plain tree of files."),
+    "config": ("upkeep", "Show the settings, and where they come from."),
+    "plugins": ("upkeep", "List the plugins and the hooks they answer."),
 }
 
 
@@ -37,33 +43,78 @@ class _Commands(click.Group):
     """A group whose commands are loaded at their first use; plugins may add more."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*_COMMANDS, *self.commands, *_plugin_commands(ctx)})
+        """The names, ours first."""
+        return [*_COMMANDS, *sorted({*self.commands, *_plugin_commands(ctx)} - _COMMANDS.keys())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        place = _COMMANDS.get(cmd_name)
-        if place is not None:
-            return importlib.import_module(f"repocore.cli.{place}").COMMANDS[cmd_name]
+        """A command by its name; imports its module."""
+        if cmd_name in _COMMANDS:
+            module = importlib.import_module(f"repocore.cli.{_COMMANDS[cmd_name][0]}")
+            return module.COMMANDS[cmd_name]
         return self.commands.get(cmd_name) or _plugin_commands(ctx).get(cmd_name)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in the help; ours are described without their modules."""
+        rows = [(name, line) for name, (_, line) in _COMMANDS.items()]
+        added = sorted(_plugin_commands(ctx).items())
+        rows += [(n, c.get_short_help_str(70)) for n, c in added if n not in _COMMANDS]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Remember the line, before it is taken apart."""
+        ctx.meta[_ARGUMENTS] = list(args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
+        """Run; what went wrong becomes one line, or JSON, and a status."""
         try:
             return super().invoke(ctx)
-        except RepocoreError as error:
+        except (RepocoreError, OSError) as error:
+            if isinstance(error, BrokenPipeError):
+                raise  # click knows what to do
             report_error(ctx.find_object(State) or State(), error)
             ctx.exit(1)
+        except click.UsageError as error:
+            # The options of a line that is wrong may not have been taken yet.
+            if "--json" not in _line(ctx):
+                raise
+            report_error(State(as_json=True), error)
+            ctx.exit(error.exit_code)
+
+
+def _line(ctx: click.Context) -> list[str]:
+    return ctx.meta[_ARGUMENTS]
 
 
 def _plugin_commands(ctx: click.Context) -> dict[str, click.Command]:
     """What plugins add; none where the settings cannot be read, so that help always works."""
     state = ctx.find_object(State) or State()
     state.take(ctx.params)
+    if _ADDED not in ctx.meta:
+        ctx.meta[_ADDED] = _ask_plugins(state) if _any_plugins(state) else {}
+    return ctx.meta[_ADDED]
+
+
+def _ask_plugins(state: State) -> dict[str, click.Command]:
     group = click.Group("plugins")
     try:
-        manager = state.manager()
+        state.manager().hook.repocore_commands(group=group)
     except RepocoreError:
         return {}
-    manager.hook.repocore_commands(group=group)
     return dict(group.commands)
+
+
+def _any_plugins(state: State) -> bool:
+    """Whether somebody could have brought one: a cheap look, as loading them takes a second."""
+    if state.config or os.environ.get("REPOCORE_CONFIG") or entry_points(group=PROJECT):
+        return True
+    if any(name.startswith("REPOCORE__PLUGINS__") for name in os.environ):
+        return True
+    # Knows where the settings would be; a tenth of a second.
+    from repocore.config import locate_settings  # noqa: PLC0415
+
+    return locate_settings(data=state.data, environ=os.environ) is not None
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -11,4 +11,7 @@ __all__ = ["repocore_commands"]
 
 @hookspec
 def repocore_commands(group: click.Group) -> None:
-    """Add commands to the group; a name of ours is not replaced.  Asked when the CLI starts."""
+    """Add commands to the group; a name of ours is not replaced.
+
+    Asked for the help page, and where a command is wanted that is not ours.
+    """

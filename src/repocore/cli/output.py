@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-import datetime
 import enum
 import functools
 import json
 import os
-from collections.abc import Callable, Generator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 import click
-import pluggy
-from rich.console import Console
-from rich.progress import Progress as Bar
-from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from repocore.cli import hookspecs
-from repocore.config import Settings, load_settings
-from repocore.errors import RepocoreError
-from repocore.plugin_manager import make_manager, open_registry
-from repocore.registry import Registry, Session
 
-__all__ = ["State", "command", "pass_state", "plain", "progress", "report_error", "show"]
+if TYPE_CHECKING:  # what is heavy is loaded by the command that runs, not by --help
+    import pluggy
+
+    from repocore.config import Settings
+    from repocore.registry import Registry, Session
+
+__all__ = [
+    "State",
+    "command",
+    "pass_state",
+    "plain",
+    "printable",
+    "progress",
+    "report_error",
+    "show",
+    "table",
+]
 
 
 @attrs.define
@@ -45,16 +53,24 @@ class State:
 
     def settings(self) -> Settings:
         """The settings; raises `ConfigurationError`."""
+        # cattrs and the model take a third of the time that a help page may take.
+        from repocore.config import load_settings  # noqa: PLC0415
+
         return load_settings(data=self.data, config=self.config, environ=os.environ)
 
     def manager(self) -> pluggy.PluginManager:
         """The plugins, with the command line's own hook."""
-        manager = make_manager(self.settings(), hookspecs=(hookspecs,))
-        return manager
+        # The registry's imports, SQLAlchemy among them: a second.
+        from repocore.plugin_manager import make_manager  # noqa: PLC0415
+
+        return make_manager(self.settings(), hookspecs=(hookspecs,))
 
     @contextmanager
     def registry(self) -> Generator[Registry]:
         """The opened registry."""
+        # As above.
+        from repocore.plugin_manager import open_registry  # noqa: PLC0415
+
         with open_registry(settings=self.settings(), hookspecs=(hookspecs,)) as registry:
             yield registry
 
@@ -95,26 +111,28 @@ def command(
 
 def plain(value: Any) -> Any:
     """A value as JSON has it."""
-    match value:
-        case _ if attrs.has(type(value)):
-            fields = attrs.asdict(value, recurse=False)
-            return {name: plain(item) for name, item in fields.items() if name != "key"}
-        case enum.Enum():
-            return value.value
-        case datetime.timedelta():
-            return value.total_seconds()
-        case datetime.datetime() | datetime.date():
-            return value.isoformat()
-        case Mapping():
-            return {str(key): plain(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-        case frozenset() | set():
-            return sorted(map(plain, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-        case list() | tuple():
-            return [plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
-        case str() | int() | float() | bool() | None:
-            return value
-        case _:
-            return str(value)
+    kind = cast("Any", type(value))
+    if attrs.has(kind):
+        names = [field.name for field in attrs.fields(kind) if field.name != "key"]
+        return {name: plain(getattr(value, name)) for name in names}
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, date):
+        return value.isoformat()
+    return _plain_many(value)
+
+
+def _plain_many(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        items = cast("Mapping[Any, Any]", value).items()
+        return {str(key): plain(item) for key, item in items}
+    if isinstance(value, frozenset | set):
+        return sorted(plain(item) for item in cast("Iterable[Any]", value))
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in cast("Iterable[Any]", value)]
+    return value if isinstance(value, str | int | float | None) else str(value)
 
 
 def show(state: State, value: Any, text: str | Callable[[], None]) -> None:
@@ -131,9 +149,13 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> Callable[[]
     """A table for people, printed when called."""
 
     def draw() -> None:
+        # rich costs a tenth of a second, which only a table is worth.
+        from rich.console import Console  # noqa: PLC0415
+        from rich.table import Table  # noqa: PLC0415
+
         made = Table(*headings, box=None, pad_edge=False)
         for row in rows:
-            made.add_row(*("" if cell is None else str(cell) for cell in row))
+            made.add_row(*("" if cell is None else printable(cell) for cell in row))
         # A pipe gets whole lines: its reader can cut them better than we.
         console = Console(width=None if Console().is_terminal else 1000, markup=False)
         console.print(made)
@@ -141,19 +163,36 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> Callable[[]
     return draw
 
 
-def report_error(state: State, error: RepocoreError) -> None:
-    """One sentence on stderr, and with ``--json`` its kind."""
+def printable(value: object) -> str:
+    """The value in one line, without what moves a terminal: others have named these things."""
+    text = str(value)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def report_error(state: State, error: Exception) -> None:
+    """What happened and what to do next, on stderr; with ``--json`` also its kind."""
     if state.as_json:
-        kind = type(error).__name__
-        click.echo(json.dumps({"error": str(error), "kind": kind}), err=True)
+        value = {"error": _sentence(error), "kind": type(error).__name__}
+        click.echo(json.dumps(value, ensure_ascii=False), err=True)
     else:
-        click.echo(f"repocore: {error}", err=True)
+        click.echo(f"repocore: {_sentence(error)}", err=True)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    if isinstance(error, OSError):
+        place = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror or error}{place}"
+    return str(error)
 
 
 class _Shown:
     """A progress as a bar on a terminal."""
 
-    def __init__(self, bar: Bar) -> None:
+    def __init__(self, bar: Any) -> None:
         self._bar = bar
         self._task = bar.add_task("")
 
@@ -173,10 +212,19 @@ class _Shown:
 @contextmanager
 def progress(state: State) -> Generator[_Shown | None]:
     """A bar on stderr where that is a terminal, and nothing elsewhere."""
-    console = Console(stderr=True)
-    if not console.is_terminal or state.as_json:
+    if state.as_json or not sys.stderr.isatty():
         yield None
         return
+    # For a person who watches.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import (  # noqa: PLC0415
+        Progress as Bar,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.completed}"))
     with Bar(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
         yield _Shown(bar)

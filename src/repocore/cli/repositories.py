@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import click
 
 from repocore.cli.output import State, command, progress, show, table
+from repocore.config import parse_size
 from repocore.model import Policy, Repository
 
-__all__ = ["COMMANDS"]
+__all__ = ["COMMANDS", "Size"]
+
+_NONE: Final = "none"
 
 
 def _line(repository: Repository) -> tuple[Any, ...]:
@@ -28,8 +31,28 @@ def repo() -> None:
     """Create, list, show, configure and delete repositories."""
 
 
+class Size(click.ParamType):  # pyright: ignore[reportMissingTypeArgument] - older ones take none
+    """Bytes, or a size that people write; ``none`` takes a limit away."""
+
+    name = "size"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        """Read it; a wrong one is a wrong use of the command."""
+        if value == _NONE:
+            return _NONE
+        try:
+            return parse_size(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 def _policy(old: Policy, given: dict[str, Any]) -> Policy:
-    return attrs.evolve(old, **{key: value for key, value in given.items() if value is not None})
+    wanted = {name: value for name, value in given.items() if value is not None}
+    return attrs.evolve(
+        old, **{n: None if value == _NONE else value for n, value in wanted.items()}
+    )
 
 
 _OPTIONS = (
@@ -38,8 +61,8 @@ _OPTIONS = (
     click.option(
         "--overwrite/--no-overwrite", default=None, help="Whether published files can change."
     ),
-    click.option("--max-size", type=int, help="Bytes of one file."),
-    click.option("--quota", type=int, help="Bytes of all files."),
+    click.option("--max-size", type=Size(), help='The largest file: "2 GiB", or none.'),
+    click.option("--quota", type=Size(), help='The size of all its files: "1 TiB", or none.'),
 )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from datetime import timedelta
-from typing import Any
 
 import click
 
 from repocore.cli.first import first_start
-from repocore.cli.output import State, command, plain, progress, show, table
+from repocore.cli.output import State, command, plain, printable, progress, show, table
+from repocore.config import dump_settings, locate_data, locate_settings
 from repocore.plugin_manager import open_registry
 
 __all__ = ["COMMANDS"]
@@ -33,7 +34,7 @@ def check(state: State, *, read_data: bool) -> None:
     """Compare rows, objects and sizes; exits 1 when something is wrong."""
     with state.session() as session, progress(state) as bar:
         report = session.upkeep.check(read_data=read_data, progress=bar)
-    lines = [*report.problems]
+    lines = [printable(problem) for problem in report.problems]
     lines.append(
         f"{report.files} files, {report.blobs} objects, {report.bytes} bytes, "
         f"{report.unreferenced} to collect: {'ok' if report.ok else 'NOT OK'}"
@@ -64,36 +65,18 @@ def config() -> None:
 
 @command("show")
 def show_config(state: State) -> None:
-    """Show every setting as it is in force; tables of plugins may hold secrets and stay closed."""
-    settings = state.settings()
-    value: dict[str, Any] = plain(settings)
-    value["plugins"]["tables"] = sorted(settings.plugins.tables)
-    value["storage_options"] = sorted(settings.storage_options)
-    value["catalog"] = _without_password(settings.catalog)
-    rows = list(_flat("", value))
-    show(state, value, table(("SETTING", "VALUE"), rows))
-
-
-def _without_password(url: str) -> str:
-    scheme, mark, rest = url.partition("://")
-    credentials, at, place = rest.rpartition("@")
-    name = credentials.partition(":")[0]
-    return f"{scheme}{mark}{name}{at}{place}"
-
-
-def _flat(prefix: str, value: Any) -> Any:
-    if isinstance(value, dict):
-        for key, item in value.items():  # pyright: ignore[reportUnknownVariableType]
-            yield from _flat(f"{prefix}.{key}".lstrip("."), item)
-    else:
-        yield prefix, value
+    """Show every setting as it is in force, as TOML without its secrets."""
+    text = dump_settings(state.settings())
+    show(state, tomllib.loads(text), text.rstrip())
 
 
 @command("path")
 def config_path(state: State) -> None:
-    """Show the data folder."""
-    folder = str(state.settings().data)
-    show(state, {"data": folder}, folder)
+    """Show the data folder, and the settings file that is read."""
+    data = locate_data(state.data, os.environ)
+    file = locate_settings(data=state.data, config=state.config, environ=os.environ)
+    shown = file or f"(none; {data / 'repocore.toml'} would be read)"
+    show(state, {"data": data, "config": file}, f"data    {data}\nconfig  {shown}")
 
 
 config.add_command(show_config)
