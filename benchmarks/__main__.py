@@ -8,6 +8,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -70,12 +71,13 @@ class Run:
         """Brings both sides to ``count`` recipes, and tells how long that took."""
         if count <= self.filled:
             return
-        for name, work in ((PEER, fill.fill_peer), (OURS, fill.fill_ours)):
+        ours = fill.copy_ours if self.filled else fill.fill_ours
+        for name, work in ((PEER, fill.fill_peer), (OURS, ours)):
             start = time.perf_counter()
             work(self.workshop, self.filled, count)
             seconds = time.perf_counter() - start
             say(f"{name}: {count - self.filled} recipes in {seconds:.0f} s")
-            if name == OURS:
+            if name == OURS and not self.filled:
                 self.report.notes.append(
                     f"Filling {count - self.filled:,} recipes file by file through the library, "
                     f"each put durable, took {seconds:.0f} s."
@@ -213,6 +215,8 @@ def main(arguments: Sequence[str]) -> int:
     """Returns 0; the verdicts are in the table, not in the exit status."""
     options = _parse(arguments)
     pace = _pace(options)
+    # Whoever ends this run ends its servers with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with _folder(options) as folder, contextlib.ExitStack() as stack:
         settings = (
             f"{servers.WORKERS} workers of {servers.THREADS} threads, 8 kept connections, "

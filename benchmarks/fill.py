@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import sqlite3
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from benchmarks.recipes import Recipe, recipes
 from benchmarks.servers import PASSWORD, USER, Workshop
 from repocore.config import load_settings
 
-__all__ = ["fill_ours", "fill_peer", "prepare_ours"]
+__all__ = ["copy_ours", "fill_ours", "fill_peer", "prepare_ours"]
 
 ADDRESS = "conan/main"
 SETTINGS = f"""\
@@ -56,6 +59,50 @@ def fill_ours(workshop: Workshop, start: int, stop: int) -> None:
 
         for _ in pool.map(put, recipes(start, stop)):
             pass
+
+
+NAMED = {
+    "partitions": ("name",),
+    "releases": ("partition", "package", "package_key"),
+    "files": ("path", "partition"),
+}
+
+
+def copy_ours(workshop: Workshop, start: int, stop: int) -> None:
+    """Brings in recipes ``start`` to ``stop`` as rows: copies of the first name, under new names.
+
+    A search reads rows only, and so one fsync does for all of them.
+    """
+    first, *_ = recipes(0, 1)
+    names = [recipe.name for recipe in recipes(start, stop)][::2]
+    with contextlib.closing(sqlite3.connect(workshop.data / "catalog.db", timeout=60)) as catalog:
+        with catalog:
+            for table, renamed in NAMED.items():
+                _copy(catalog, table, renamed, first.name, names)
+        catalog.execute("ANALYZE")
+
+
+def _copy(
+    catalog: sqlite3.Connection,
+    table: str,
+    renamed: Sequence[str],
+    model: str,
+    names: Sequence[str],
+) -> None:
+    found = [row[1] for row in catalog.execute(f"PRAGMA table_info({table})")]
+    columns = [name for name in found if name != "id"]
+    quoted = ", ".join(f'"{column}"' for column in columns)
+    begins = f"substr({renamed[0]}, 1, {len(model) + 1}) = '{model}/'"
+    models = catalog.execute(f"SELECT {quoted} FROM {table} WHERE {begins}").fetchall()
+    at = [columns.index(name) for name in renamed]
+    rows = (
+        [value.replace(model, name) if i in at else value for i, value in enumerate(row)]
+        for name in names
+        for row in models
+    )
+    catalog.executemany(
+        f"INSERT INTO {table} ({quoted}) VALUES ({', '.join('?' * len(columns))})", rows
+    )
 
 
 def fill_peer(workshop: Workshop, start: int, stop: int) -> None:
