@@ -240,7 +240,9 @@ def ceiling(name: str, application: str, workshop: Workshop) -> Generator[Server
 # ---------------------------------------------------------------------------------- behind nginx
 
 
-def _nginx(workshop: Workshop, name: str, port: int, locations: str) -> list[str]:
+def _nginx(
+    workshop: Workshop, name: str, port: int, locations: str, upstream: str = ""
+) -> list[str]:
     """Returns the command of an nginx with a small configuration of its own."""
     program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None:
@@ -258,12 +260,18 @@ events {{ worker_connections 512; }}
 http {{
   access_log off; sendfile on; {temporary}
   keepalive_requests 100000000; keepalive_timeout 75; client_max_body_size 0; merge_slashes off;
+  {upstream}
   server {{ listen 127.0.0.1:{port}; {locations} }}
 }}
 """
     conf = folder / "nginx.conf"
     conf.write_text(text)
     return [program, "-p", str(folder), "-c", str(conf), "-e", f"{folder}/error"]
+
+
+def _kept(inside: Path) -> str:
+    """An upstream whose connections nginx keeps, as the clients keep theirs to nginx."""
+    return f"upstream inside {{ server unix:{inside}; keepalive 16; }}"
 
 
 @contextlib.contextmanager
@@ -284,11 +292,14 @@ def accelerated(workshop: Workshop) -> Generator[Server]:
     blobs = workshop.data / "blobs"
     locations = f"""
 location /_blobs/ {{ internal; alias {blobs}/; }}
-location / {{ proxy_pass http://unix:{inside}; proxy_set_header Host $http_host; }}
+location / {{
+  proxy_pass http://inside; proxy_http_version 1.1;
+  proxy_set_header Connection ""; proxy_set_header Host $http_host;
+}}
 """
     commands = [
         _gunicorn(sys.executable, "repocore_web.wsgi:application", f"unix:{inside}"),
-        _nginx(workshop, "accel", server.port, locations),
+        _nginx(workshop, "accel", server.port, locations, _kept(inside)),
     ]
     environ = {**_ours(workshop), "REPOCORE__WEB__SENDFILE": "x-accel"}
     with _running(server, commands, workshop, environ, "/v1/ping") as running:
