@@ -138,3 +138,16 @@ def test_reading_and_deleting_need_their_own_permissions(house, reader) -> None:
     with pytest.raises(AccessDeniedError) as caught:
         house.as_("stranger").releases.names(MAIN, ZLIB)
     assert caught.value.hidden
+
+
+def test_nothing_hangs_on_what_is_not_there(house) -> None:
+    """A package comes after its recipe, and not after the recipe's deletion."""
+    with pytest.raises(ReleaseMissingError, match="upload that first"):
+        house.package("r1", "p1")
+    house.recipe("r1")
+    house.package("r1", "p1")
+    house.admin.releases.delete(MAIN, ZLIB, "r1")
+    with pytest.raises(ReleaseMissingError, match="upload that first"):
+        house.package("r1", "p2")
+    house.recipe("r1")
+    house.package("r1", "p2")

@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, update
 
 from repocore.catalog import blobs, files, repositories, tables
 from repocore.catalog.dialects import now
 from repocore.catalog.rows import StoredRepository, canonical, file_of
 from repocore.catalog.transactions import Transaction
-from repocore.errors import ImmutableFileError
+from repocore.errors import ImmutableFileError, ReleaseMissingError
 from repocore.model import (
     BlobKey,
     DraftRelease,
@@ -55,8 +55,9 @@ class FileChange:
 def commit(transaction: Transaction, change: FileChange) -> File | None:
     """Make the change true; None where the blob was collected: store it again.
 
-    Raises `ImmutableFileError` where released bytes would change without permission, and
-    `QuotaExceededError`; then nothing has happened.
+    Raises `ImmutableFileError` where released bytes would change without permission,
+    `ReleaseMissingError` where what it hangs on is gone, and `QuotaExceededError`; then nothing has
+    happened.
     """
     if not blobs.refer(transaction, change.key):
         return None
@@ -68,6 +69,7 @@ def commit(transaction: Transaction, change: FileChange) -> File | None:
             raise _refusal(change)
         _tell_file(transaction, change)
         return file
+    _require_parent(transaction, change)
     _lock(transaction, change.repository.id, facts.partition)
     row = _draft(transaction, change)
     removed = _make_room(transaction, change)
@@ -135,6 +137,27 @@ def _bind(transaction: Transaction, change: FileChange) -> tuple[File, int, bool
     if before is None:
         return file, change.size, False
     return file, change.size - before.size, before.digest != change.key.digest
+
+
+def _require_parent(transaction: Transaction, change: FileChange) -> None:
+    """What hangs on a release comes after it, and not after its deletion.
+
+    The parent's partition is held, shared, to the commit; a deletion holds it alone.
+    """
+    if change.facts.parent is None:
+        return
+    partition, _, name = change.facts.parent.rpartition("#")
+    repository = change.repository.id
+    mine = (_p.c.repository_id == repository) & (_p.c.name == partition)
+    transaction.execute(select(_p.c.serial).where(mine).with_for_update(read=True))
+    parent = (
+        (_r.c.repository_id == repository) & (_r.c.partition == partition) & (_r.c.name == name)
+    )
+    # A tombstone that nobody has begun to upload again has no time of a touch.
+    there = or_(_r.c.removed_at.is_(None), _r.c.touched_at.is_not(None))
+    if transaction.execute(select(_r.c.name).where(parent, there)).first() is None:
+        message = f"{change.path} belongs to something that is not there; upload that first."
+        raise ReleaseMissingError(message)
 
 
 def _lock(transaction: Transaction, repository: int, partition: str) -> None:

@@ -140,6 +140,9 @@ def remove(
         .where(or_(_r.c.removed_at.is_(None), _r.c.released_at.is_(None)))
         .order_by(_r.c.partition, _r.c.name)
     ).all()
+    # Before anything is looked for that hangs on them: an upload of such holds it, shared.
+    for row in rows:
+        _hold(transaction, repository.id, row.partition)
     for row in rows:
         hanging = select_children(repository.id, row.partition, row.name)
         remove(transaction, repository, hanging, by)
@@ -166,6 +169,11 @@ def remove(
             )
         )
     return len(rows)
+
+
+def _hold(transaction: Transaction, repository: int, partition: str) -> None:
+    mine = (_p.c.repository_id == repository) & (_p.c.name == partition)
+    transaction.execute(select(_p.c.serial).where(mine).with_for_update())
 
 
 def _next_serial(transaction: Transaction, repository: int, partition: str) -> int:
@@ -203,8 +211,7 @@ def drafts(connection: Connection, older: int, limit: int = 500) -> list[Any]:
 def expire(transaction: Transaction, repository: StoredRepository, row: Any, older: int) -> bool:
     """Forget one draft with its files, unless somebody touched it meanwhile."""
     mine = select_one(repository.id, row.partition, row.name)
-    lock = (_p.c.repository_id == repository.id) & (_p.c.name == row.partition)
-    transaction.execute(select(_p.c.serial).where(lock).with_for_update())
+    _hold(transaction, repository.id, row.partition)
     still = mine & _r.c.released_at.is_(None) & (_r.c.touched_at <= now() - older)
     if transaction.execute(select(_r.c.name).where(still)).first() is None:
         return False
