@@ -67,7 +67,9 @@ class Clients:
         folder = self.folder / "note"
         if not folder.exists():
             shutil.copytree(RECIPES / "note", folder)
-        (folder / "text.txt").write_text(text, encoding="utf-8")
+        content = folder / "text.txt"
+        if content.read_text(encoding="utf-8") != text:  # the client packs the file's time too
+            content.write_text(text, encoding="utf-8")
         package, _, place = reference.partition("@")
         name, _, version = package.partition("/")
         user, _, channel = place.partition("/")
@@ -92,8 +94,8 @@ def server(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with live_server(tmp_path_factory.mktemp("server")) as running:
         running.add_user("writer", USERS["writer"])
         running.add_user("reader", USERS["reader"])
-        running.allow("user:admin", "read", "conan/main/hidden/**")
         running.deny("*", "read", "conan/main/hidden/**")
+        running.allow("user:admin", "read", "conan/main/hidden/**")
         running.allow("user:writer", "write,overwrite,delete", "conan/main/**")
         yield running
 

@@ -26,12 +26,16 @@ class Fetching(ConanFile):
 """
 
 
-def backed_up(client, remote, user=None, password=None):
-    """Let a client back its sources up at a remote, as a user of the server."""
+def backed_up(client, remote):
+    """Let a client look for sources, and keep them, below a remote."""
     client.configure(
         f'core.sources:download_urls=["{remote}/sources/", "origin"]\n'
         f"core.sources:upload_url={remote}/sources/\n"
     )
+
+
+def signed_in(client, remote, user, password):
+    """Give a client what it needs to keep sources as a user of the server, if there is one."""
     if user:
         known = {"url": f"{remote}/sources/", "user": user, "password": password}
         credentials = json.dumps({"credentials": [known]})
@@ -59,7 +63,8 @@ def test_sources_are_backed_up_and_built_from(conan, server, origin, tarball, ti
     """What a recipe downloaded is uploaded beside it, and serves builds without the origin."""
     writer = conan("writer")
     writer.configure(origin)
-    backed_up(writer, server.remote, "writer", "low-water")
+    backed_up(writer, server.remote)
+    signed_in(writer, server.remote, "writer", "low-water")
     writer.create(tide, "--version=1.0", "--user=backup", "--test-folder=")
     writer.run("upload", "tide/1.0@backup", "-r=house", "-c", "--only-recipe")
     name = hashlib.sha256(tarball).hexdigest()
@@ -89,8 +94,24 @@ def test_backup_of_who_may_not_write_is_not_kept(conan, server, who, tmp_path):
     with sources({address: content}) as (proxy, _):
         client = conan("writer")
         client.configure(through(proxy))
-        backed_up(client, server.remote, user, password)
+        backed_up(client, server.remote)
         client.create(recipe)
+        signed_in(client, server.remote, user, password)
         answer = client.attempt("cache", "backup-upload")
     assert "source_credentials.json" in answer.messages + answer.output or answer.status
     assert fetched(f"{server.remote}/sources/{name}")[0] == 404
+
+
+@pytest.mark.slow
+def test_backup_with_an_api_token(conan, server, origin, tarball, tide):
+    """source_credentials.json may hold an API token instead of user and password."""
+    client = conan("writer")
+    client.configure(origin)
+    backed_up(client, server.remote)
+    known = {"url": server.remote, "token": server.add_token("writer")}
+    credentials = json.dumps({"credentials": [known]})
+    (client.home / "source_credentials.json").write_text(credentials)
+    client.create(tide, "--version=1.1", "--user=tokened", "--test-folder=")
+    client.run("cache", "backup-upload")
+    name = hashlib.sha256(tarball).hexdigest()
+    assert fetched(f"{server.remote}/sources/{name}") == (200, tarball)

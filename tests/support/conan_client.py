@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
@@ -174,7 +174,7 @@ def finish(process: subprocess.Popen[str], seconds: float = 180) -> Answer:
         process.kill()
         output, messages = process.communicate()
     return Answer(
-        command=tuple(process.args),
+        command=tuple(map(str, cast("list[str]", process.args))),
         status=process.returncode,
         output=output,
         messages=messages,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,13 +40,22 @@ class LiveServer:
     def add_user(self, name: str, password: str) -> None:
         self.run("user", "add", name, "--password-stdin", typed=f"{password}\n")
 
+    def add_token(self, account: str, *allowed: str) -> str:
+        """The secret of a new API token, narrowed to `ACTIONS:PATTERN`s where there are any."""
+        words = [word for scope in allowed for word in ("--allow", scope)]
+        return json.loads(self.run("token", "create", account, *words, "--json"))["secret"]
+
     def allow(self, subject: str, actions: str, pattern: str) -> None:
-        """Add a rule after all others; the first that matches decides."""
-        self.run("rule", "add", "--subject", subject, "--actions", actions, "--pattern", pattern)
+        """Add a rule before all others; the first that matches decides."""
+        self.add_rule(subject, actions, pattern)
 
     def deny(self, subject: str, actions: str, pattern: str) -> None:
-        words = ("--subject", subject, "--actions", actions, "--pattern", pattern)
-        self.run("rule", "add", "--deny", *words)
+        """The same, to deny."""
+        self.add_rule(subject, actions, pattern, "--deny")
+
+    def add_rule(self, subject: str, actions: str, pattern: str, *more: str) -> None:
+        words = ("--subject", subject, "--actions", actions, "--pattern", pattern, *more)
+        self.run("rule", "add", "--position", "0", *words)
 
     def run(self, *words: str, typed: str = "") -> str:
         """Run `repocore` on the server's data; raises AssertionError with what it said."""
@@ -72,7 +82,7 @@ def free_port() -> int:
 @contextmanager
 def live_server(
     data: Path, *, port: int | None = None, token_seconds: int | None = None
-) -> Iterator[LiveServer]:
+) -> Generator[LiveServer]:
     """Serve a data folder until the block ends; the log stands beside it.
 
     Raises AssertionError with the log when the server does not come up.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
@@ -112,7 +112,7 @@ class FilesHandler(QuietHandler):
 
 
 @contextmanager
-def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+def serving(handler: type[BaseHTTPRequestHandler]) -> Generator[str]:
     """Serve in a thread until the block ends; the address."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -126,7 +126,7 @@ def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
 
 
 @contextmanager
-def recording(target: str) -> Iterator[tuple[str, list[Exchange]]]:
+def recording(target: str) -> Generator[tuple[str, list[Exchange]]]:
     """Pass every request on to a server; its address here, and the growing list of exchanges."""
     exchanges: list[Exchange] = []
     words = {"host": urlsplit(target).netloc, "exchanges": exchanges}
@@ -135,7 +135,7 @@ def recording(target: str) -> Iterator[tuple[str, list[Exchange]]]:
 
 
 @contextmanager
-def sources(files: Mapping[str, bytes]) -> Iterator[tuple[str, list[str]]]:
+def sources(files: Mapping[str, bytes]) -> Generator[tuple[str, list[str]]]:
     """A forward proxy that knows a few addresses only; its own address, and what was asked."""
     asked: list[str] = []
     with serving(type("Sources", (FilesHandler,), {"files": files, "asked": asked})) as address:
