@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterable, Mapping
 from typing import Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from repocore.errors import (
     AccessDeniedError,
+    BlobMissingError,
+    FileMissingError,
     InvalidPathError,
+    MissingError,
     NotAuthenticatedError,
+    ReleaseMissingError,
     RepocoreError,
-    StorageError,
+    RepositoryMissingError,
 )
 from repocore.http import Request, Response, Route, status_for
 from repocore.registry import Registry, Session
@@ -30,6 +35,11 @@ __all__ = ["create_app"]
 
 _CHALLENGE: Final = ("WWW-Authenticate", 'Basic realm="repocore", Bearer')
 _NOT_FOUND: Final = "Not found."
+# Without words of its own, what is missing is answered like what is hidden: to the letter.
+_DULL: Final = frozenset(
+    kind().message for kind in (RepositoryMissingError, ReleaseMissingError, FileMissingError)
+)
+_CONTROL = re.compile(r"[\0-\x1f\x7f]")
 
 
 def create_app(registry: Registry) -> WSGIApplication:
@@ -98,11 +108,11 @@ class _Application:
         credentials = read_credentials(environ, target.token)
         length = body_length(environ)
         session = self._registry.connect(credentials)
-        above = "/".join(target.segments[: match.depth])
+        above = quote("/".join(target.segments[: match.depth]), safe="/@+")
         query = environ.get("QUERY_STRING")
         request = Request(
             method=environ["REQUEST_METHOD"],
-            path="/".join(target.segments),
+            path="/" + "/".join(target.segments[match.depth :]),
             fields=match.fields,
             query=_query(query) if query else {},
             headers=_Headers(environ),
@@ -122,15 +132,21 @@ class _Application:
             where = redact(environ.get("PATH_INFO", ""))
             LOG.error("request %s failed: %s\n%s", number, where, describe(error))
             return Response.text(f"The server failed; its log has the reason under {number}.", 500)
-        if isinstance(error, StorageError):
-            LOG.error("request %s: %s", number, describe(error))
-        if isinstance(error, AccessDeniedError) and error.hidden:
-            return Response.text(_NOT_FOUND, 404)
         status = _status(error, route)
+        if status >= 500 or isinstance(error, BlobMissingError):  # noqa: PLR2004 - the server's fault
+            LOG.error("request %s failed:\n%s", number, describe(error))
+        if _is_hidden(error):
+            return Response.text(_NOT_FOUND, 404)
         response = Response.text(redact(str(error)), status)
         if isinstance(error, NotAuthenticatedError) and status == 401:  # noqa: PLR2004 - the status itself
             return Response(status, response.body, (*response.headers, _CHALLENGE))
         return response
+
+
+def _is_hidden(error: RepocoreError) -> bool:
+    if isinstance(error, AccessDeniedError):
+        return error.hidden
+    return isinstance(error, MissingError) and error.message in _DULL
 
 
 def _status(error: RepocoreError, route: Route[Session] | None) -> int:
@@ -142,9 +158,13 @@ def _status(error: RepocoreError, route: Route[Session] | None) -> int:
 
 
 def _query(text: str) -> dict[str, str]:
+    message = "The query cannot be read."
     try:
+        text = text.encode("latin-1").decode()  # PEP 3333: bytes in the guise of latin-1
         # The last of several wins; a bound on their number keeps the work small.
-        return dict(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=100))
-    except (ValueError, UnicodeDecodeError) as error:
-        message = "The query cannot be read."
+        query = dict(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=100))
+    except ValueError as error:
         raise InvalidPathError(message) from error
+    if any(_CONTROL.search(value) for value in query.values()):
+        raise InvalidPathError(message)
+    return query

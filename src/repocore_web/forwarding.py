@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote
 from wsgiref.types import WSGIEnvironment
 
 from repocore.config import WebSettings
-from repocore.errors import InvalidPathError
+from repocore.errors import ConfigurationError, InvalidPathError
 
 __all__ = ["Forwarding"]
 
@@ -21,18 +22,18 @@ _UNIX: Final = "unix"
 
 class Forwarding:
     """Believes ``X-Forwarded-Proto``, ``-Host``, ``-Port`` and ``-Prefix`` from the proxies of the
-    settings, and from nobody else.
+    settings, and from nobody else.  ``unix`` among these means peers of a socket file.
+
+    Raises `ConfigurationError` for what is neither an address nor a network.
     """
 
     def __init__(self, settings: WebSettings) -> None:
         self._public = settings.public_url.rstrip("/") if settings.public_url else None
         self._unix = _UNIX in settings.trusted_proxies
-        self._networks = [
-            ipaddress.ip_network(text) for text in settings.trusted_proxies if text != _UNIX
-        ]
+        self._networks = _networks(text for text in settings.trusted_proxies if text != _UNIX)
 
     def base_url(self, environ: WSGIEnvironment, authority: str | None) -> str:
-        """The URL of the application, without a slash at its end.
+        """The URL of the application, without a slash at its end; it includes our mount's prefix.
 
         Raises `InvalidPathError` for a Host that cannot be one.
         """
@@ -40,7 +41,8 @@ class Forwarding:
         if not _HOST.match(host):
             message = "The Host field is not the name of a server."
             raise InvalidPathError(message)
-        prefix = quote(environ.get("SCRIPT_NAME", "").rstrip("/"), safe="/~")
+        # PEP 3333: the environ holds bytes in the guise of latin-1.
+        prefix = quote(environ.get("SCRIPT_NAME", "").rstrip("/").encode("latin-1"), safe="/~")
         if self._public is not None:
             return self._public + prefix
         scheme: str = environ.get("wsgi.url_scheme", "http")
@@ -74,7 +76,17 @@ class Forwarding:
             peer = ipaddress.ip_address(address)
         except ValueError:
             return False
+        if peer.version == 6 and peer.ipv4_mapped:  # noqa: PLR2004 - how a socket for both sees IPv4
+            peer = peer.ipv4_mapped
         return any(peer in network for network in self._networks)
+
+
+def _networks(texts: Iterable[str]) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    try:
+        return [ipaddress.ip_network(text, strict=False) for text in texts]
+    except ValueError as error:
+        message = f"web.trusted_proxies: {error}; write addresses, networks or {_UNIX}."
+        raise ConfigurationError(message) from error
 
 
 def _last(environ: WSGIEnvironment, name: str) -> str:

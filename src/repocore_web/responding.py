@@ -1,22 +1,24 @@
-"""From a `Response` to WSGI: validators, ranges, and who sends the bytes of a file.
+"""From a `Response` to WSGI: who sends the bytes of a file, and which.
 
-Rules of RFC 9110: section 8.8 (validators), 13 (conditions, `If-None-Match` before
-`If-Modified-Since`), 14 (ranges; of several we answer the whole, as 14.2 allows).
+A front server sends them (``X-Accel-Redirect``, ``X-Sendfile``), or the storage (a redirect), or
+we do.  Never with a Content-Encoding: clients would unpack what they are to compare.
 """
 
 from __future__ import annotations
 
-import re
+import io
+import os
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from typing import BinaryIO, Final
+from urllib.parse import quote
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-import attrs
-from werkzeug.http import http_date, parse_date, quote_header_value
+from werkzeug.http import dump_options_header, http_date
 
 from repocore.config import WebSettings
+from repocore.errors import StorageError
 from repocore.http import FileContent, Response
+from repocore_web.conditions import UNSATISFIABLE, is_unchanged, wanted_part
 
 __all__ = ["REASONS", "Sender"]
 
@@ -29,25 +31,19 @@ REASONS: Final = {
     503: "Service Unavailable", 507: "Insufficient Storage",
 }  # fmt: skip
 
-_RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,19})\s*-\s*(\d{0,19})\s*\Z", re.IGNORECASE)
-_TAG = re.compile(r'(?:W/)?"[^"]*"')
 _CHUNK: Final = 1 << 18
 
-#: What a browser is told of bytes that a stranger uploaded: nothing in them may run here.
-_GUARDED: Final = (
-    ("X-Content-Type-Options", "nosniff"),
-    ("Content-Security-Policy", "sandbox; default-src 'none'"),
-)
+_NOSNIFF: Final = ("X-Content-Type-Options", "nosniff")
+# Answers are for whoever asked, and a login's is a secret.
+_UNSTORED: Final = ("Cache-Control", "no-store")
+# What a browser is told of bytes that a stranger uploaded: nothing in them may run here.
+_GUARDED: Final = ("Content-Security-Policy", "sandbox; default-src 'none'")
+# Files may need credentials, and those may come in the URL, where a shared cache cannot see them;
+# a file can be replaced or deleted, and reading forbidden, so each use is asked for: mostly a 304.
+_ASKED: Final = ("Cache-Control", "private, no-cache")
+_EMPTY: Final = ("Content-Length", "0")
 
 Headers = list[tuple[str, str]]
-
-
-@attrs.frozen
-class _Part:
-    """Bytes ``start`` to ``stop`` (exclusive)."""
-
-    start: int
-    stop: int
 
 
 class Sender:
@@ -63,92 +59,98 @@ class Sender:
         response: Response,
         extra: Headers,
     ) -> Iterable[bytes]:
-        """Start the response and return its body."""
+        """Start the response and return its body; a HEAD has the fields of its GET.
+
+        What the response says in its header fields goes before what we would say.
+        """
         body = response.body
         if isinstance(body, FileContent):
-            return self._file(environ, start_response, body, [*response.headers, *extra])
-        headers = [*response.headers, ("X-Content-Type-Options", "nosniff"), *extra]
-        if not isinstance(body, bytes):
-            _start(start_response, response.status, headers)
-            return () if environ["REQUEST_METHOD"] == "HEAD" else body
-        headers.append(("Content-Length", str(len(body))))
+            status, headers, chunks = self._file(environ, body)
+            own = {name.lower() for name, _ in response.headers}
+            headers = [field for field in headers if field[0].lower() not in own]
+            _start(start_response, status, [*response.headers, *headers, _NOSNIFF, *extra])
+            return chunks
+        headers = [*response.headers, _NOSNIFF, *extra]
+        if not any(name.lower() == "cache-control" for name, _ in response.headers):
+            headers.append(_UNSTORED)
+        if isinstance(body, bytes):
+            headers.append(("Content-Length", str(len(body))))
+            body = (body,)
         _start(start_response, response.status, headers)
-        return () if environ["REQUEST_METHOD"] == "HEAD" else (body,)
+        if environ["REQUEST_METHOD"] == "HEAD":
+            _close(body)
+            return ()
+        return body
 
     def _file(
-        self,
-        environ: WSGIEnvironment,
-        start_response: StartResponse,
-        content: FileContent,
-        headers: Headers,
-    ) -> Iterable[bytes]:
+        self, environ: WSGIEnvironment, content: FileContent
+    ) -> tuple[int, Headers, Iterable[bytes]]:
         file = content.file
         tag = f'"{file.digest}"'
-        modified = file.created_at.astimezone(UTC).replace(microsecond=0)
-        headers += [
-            ("ETag", tag),
-            ("Last-Modified", http_date(modified)),
-            ("Accept-Ranges", "bytes"),
-            # What needs credentials is for its reader alone; all of it can change or be deleted.
-            ("Cache-Control", "private, no-cache"),
-        ]
-        if _unchanged(environ, tag, modified):
-            _start(start_response, 304, headers)
-            return ()
-        name = quote_header_value(file.path.name.encode("ascii", "replace").decode())
+        headers = [("ETag", tag), ("Last-Modified", http_date(file.created_at)), _ASKED]
+        if is_unchanged(environ, tag, file.created_at):
+            return 304, headers, ()
+        elsewhere = self._elsewhere(environ, content)
+        if elsewhere is not None and elsewhere[0] != 200:  # noqa: PLR2004 - sent by a front server
+            return elsewhere[0], [elsewhere[1], _ASKED, _EMPTY], ()
         headers += [
             ("Content-Type", file.media_type),
-            ("Content-Disposition", f"attachment; filename={name}"),
-            *_GUARDED,
+            ("Content-Disposition", _disposition(file.path.name)),
+            ("Accept-Ranges", "bytes"),
+            _GUARDED,
         ]
-        head = environ["REQUEST_METHOD"] == "HEAD"
-        elsewhere = None if head else self._elsewhere(content)
         if elsewhere is not None:
-            status, field = elsewhere
-            _start(start_response, status, [*headers, field])
-            return ()
-        part = None if head else _part(environ, tag, modified, file.size)
-        if part is None:
-            return _whole(environ, start_response, content, headers)
-        if part.start >= part.stop:
-            fields = [("Content-Range", f"bytes */{file.size}"), ("Content-Length", "0")]
-            _start(start_response, 416, [*headers, *fields])
-            return ()
-        headers += [
-            ("Content-Range", f"bytes {part.start}-{part.stop - 1}/{file.size}"),
-            ("Content-Length", str(part.stop - part.start)),
-        ]
-        stream = content.open(part.start, part.stop)
-        _start(start_response, 206, headers)
-        return _Chunks(stream, part.stop - part.start)
+            return 200, [*headers, elsewhere[1], _EMPTY], ()
+        part = wanted_part(environ, tag, file.size)
+        if part == UNSATISFIABLE:
+            return 416, [("Content-Range", f"bytes */{file.size}"), _EMPTY, _ASKED], ()
+        status, (start, stop) = (200, (0, file.size)) if part is None else (206, part)
+        if part is not None:
+            headers.append(("Content-Range", f"bytes {start}-{stop - 1}/{file.size}"))
+        headers.append(("Content-Length", str(stop - start)))
+        if environ["REQUEST_METHOD"] == "HEAD":
+            return status, headers, ()
+        return status, headers, _bytes(environ, content, start, stop)
 
-    def _elsewhere(self, content: FileContent) -> tuple[int, tuple[str, str]] | None:
+    def _elsewhere(
+        self, environ: WSGIEnvironment, content: FileContent
+    ) -> tuple[int, tuple[str, str]] | None:
         """The field that has somebody else send the file: a front server, or the storage."""
         settings = self._settings
         if settings.sendfile is not None and content.location is not None:
             name = "X-Accel-Redirect" if settings.sendfile == "x-accel" else "X-Sendfile"
-            return 200, (name, settings.sendfile_prefix + content.location)
-        if settings.redirect:
+            where = f"{settings.sendfile_prefix.rstrip('/')}/{quote(content.location)}"
+            return 200, (name, where)
+        # A storage's URL is signed for one method, and that is GET.
+        if settings.redirect and environ["REQUEST_METHOD"] == "GET":
             url = content.url(settings.redirect_lifetime)
             if url is not None:
                 return 302, ("Location", url)
         return None
 
 
-def _whole(
-    environ: WSGIEnvironment, start_response: StartResponse, content: FileContent, headers: Headers
+def _bytes(
+    environ: WSGIEnvironment, content: FileContent, start: int, stop: int
 ) -> Iterable[bytes]:
-    headers.append(("Content-Length", str(content.file.size)))
-    if environ["REQUEST_METHOD"] == "HEAD":
-        _start(start_response, 200, headers)
-        return ()
-    # Opened first: what is missing in the storage must not begin as a 200.
-    stream = content.open(0, None)
-    _start(start_response, 200, headers)
+    """A part of a file; opened at once, so that what is missing does not begin as a 200.
+
+    The server's file wrapper is given files that end where the part does: PEP 3333 has it stop
+    after Content-Length bytes, but not all of them do.
+    """
+    size = content.file.size
+    stream = content.open(start, None if stop == size else stop)
     wrapper = environ.get("wsgi.file_wrapper")
-    if wrapper is not None and hasattr(stream, "fileno"):
-        return wrapper(stream, _CHUNK)
-    return _Chunks(stream, content.file.size)
+    if wrapper is None or stop != size or not _is_regular(stream, size):
+        return _Chunks(stream, stop - start)
+    return wrapper(stream, _CHUNK)
+
+
+def _is_regular(stream: BinaryIO, size: int) -> bool:
+    try:
+        # A server that is promised more bytes than there are would wait, and its client with it.
+        return os.fstat(stream.fileno()).st_size == size
+    except (AttributeError, io.UnsupportedOperation):
+        return False
 
 
 class _Chunks:
@@ -159,7 +161,12 @@ class _Chunks:
         self._left = size
 
     def __iter__(self) -> Iterator[bytes]:
-        while self._left and (chunk := self._stream.read(min(_CHUNK, self._left))):
+        while self._left:
+            chunk = self._stream.read(min(_CHUNK, self._left))
+            if not chunk:
+                # The length was announced: only a broken connection tells the client now.
+                message = "A stored object is shorter than its file."
+                raise StorageError(message)
             self._left -= len(chunk)
             yield chunk
 
@@ -168,41 +175,15 @@ class _Chunks:
         self._stream.close()
 
 
+def _disposition(name: str) -> str:
+    return dump_options_header("attachment", {"filename": name})
+
+
+def _close(body: Iterable[bytes]) -> None:
+    close = getattr(body, "close", None)
+    if close is not None:
+        close()
+
+
 def _start(start_response: StartResponse, status: int, headers: Headers) -> None:
     start_response(f"{status} {REASONS.get(status, 'Unknown')}", headers)
-
-
-def _unchanged(environ: WSGIEnvironment, tag: str, modified: datetime) -> bool:
-    tags: str | None = environ.get("HTTP_IF_NONE_MATCH")
-    if tags is not None:
-        # Weak comparison (section 8.8.3.2): our tags are strong, the client's may be either.
-        sent = {found.removeprefix("W/") for found in _TAG.findall(tags)}
-        return tags.strip() == "*" or tag in sent
-    since = parse_date(environ.get("HTTP_IF_MODIFIED_SINCE"))
-    return since is not None and modified <= since
-
-
-def _part(environ: WSGIEnvironment, tag: str, modified: datetime, size: int) -> _Part | None:
-    """The range that is asked for; None for the whole; an empty one cannot be satisfied."""
-    match = _RANGE.match(environ.get("HTTP_RANGE", ""))
-    if match is None or match.groups() == ("", "") or not _still(environ, tag, modified):
-        return None
-    first, last = match.groups()
-    if first == "":
-        length = min(int(last), size)
-        return _Part(size - length, size)
-    start = int(first)
-    stop = size if last == "" else min(int(last) + 1, size)
-    if last != "" and int(last) < start:
-        return None  # no range at all (section 14.1.1), so the field is ignored
-    return _Part(start, stop)
-
-
-def _still(environ: WSGIEnvironment, tag: str, modified: datetime) -> bool:
-    """Section 13.1.5: a range only of what the client has the beginning of."""
-    condition: str | None = environ.get("HTTP_IF_RANGE")
-    if condition is None:
-        return True
-    if condition.lstrip().startswith(('"', "W/")):
-        return condition.strip() == tag
-    return parse_date(condition) == modified

@@ -1,12 +1,14 @@
-"""From segments to a route: one dict on the repository, then a small tree a format.
+"""From segments to a route: one tree of all templates, built once.
 
-Werkzeug's map would do it too, at several times the cost a request; the decision record has the
-numbers.  A literal segment goes before a field, a field before the rest of a path.
+Werkzeug's map would do it too, at several times the cost of a request; the decision record on the
+router has the numbers.  A literal segment goes before a field, a field before the rest of a path.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
 import attrs
 
@@ -14,7 +16,27 @@ from repocore.errors import PluginError
 from repocore.http import Route
 from repocore.registry import Session
 
-__all__ = ["Match", "Router"]
+__all__ = ["RESERVED", "Match", "Router"]
+
+#: First segments that no format may be called: they are the site's, or those of other protocols.
+RESERVED: Final = frozenset(
+    {"api", "t", "get", "auth", "docs", "openapi.json", "healthz", "readyz", "metrics"}
+    | {"metricsp", "health", "ui", "psm", "v1", "v2"}
+)
+
+_FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(:path)?\}\Z")
+_BRACE = re.compile(r"[{}]")
+
+
+@attrs.frozen
+class _Place:
+    """A route where it was mounted; ``address`` is None where the path says the repository."""
+
+    route: Route[Session]
+    names: tuple[str, ...]
+    address: str | None
+    #: Segments of the path that lie above the template.
+    depth: int
 
 
 @attrs.define
@@ -24,10 +46,18 @@ class _Node:
     literals: dict[str, _Node] = attrs.field(factory=dict[str, "_Node"])
     field: _Node | None = None
     rest: _Node | None = None
-    #: By method: the route, and the names of its fields in order.
-    routes: dict[str, tuple[Route[Session], tuple[str, ...]]] = attrs.field(
-        factory=dict[str, tuple[Route[Session], tuple[str, ...]]]
-    )
+    places: dict[str, _Place] = attrs.field(factory=dict[str, _Place])
+
+    def below(self, segment: str) -> _Node:
+        """The node of a template's next segment, made where it is not there."""
+        kind = _FIELD.match(segment)
+        if kind is None:
+            return self.literals.setdefault(segment, _Node())
+        if kind[2]:
+            self.rest = self.rest or _Node()
+            return self.rest
+        self.field = self.field or _Node()
+        return self.field
 
 
 @attrs.frozen
@@ -39,7 +69,7 @@ class Match:
     repository: str
     #: Segments of the path that lie above the template.
     depth: int
-    #: The methods of the path, for those that are not among them.
+    #: The methods of the path, where the one that was asked for is not among them.
     allowed: tuple[str, ...] = ()
 
 
@@ -47,89 +77,105 @@ class Router:
     """The routes of a registry.
 
     ``root`` is the address of the repository that is also reached at the root.  Raises
-    `PluginError` where two routes could answer one path equally well.
+    `PluginError` for a template that cannot be read, and where two routes could answer one path
+    equally well.
     """
 
     def __init__(self, routes: Iterable[Route[Session]], root: str | None = None) -> None:
-        self._formats: dict[str, _Node] = {}
-        self._site = _Node()
-        self._root = root
+        self._tree = _Node()
         for route in routes:
-            tree = self._site
-            if route.format is not None:
-                tree = self._formats.setdefault(route.format, _Node())
-            _add(tree, route)
+            if route.format is None:
+                self._add(route, (), "")
+                continue
+            if route.format in RESERVED:
+                message = f"No format can be called {route.format}; the name is reserved."
+                raise PluginError(message)
+            self._add(route, (route.format, "{repository}"), None)
+            if root is not None and root.partition("/")[0] == route.format:
+                self._add(route, (), root)
+
+    def _add(self, route: Route[Session], above: tuple[str, ...], address: str | None) -> None:
+        segments = _segments(route.template)
+        node = self._tree
+        for segment in (*above, *segments):
+            node = node.below(segment)
+        if route.method in node.places:
+            other = node.places[route.method].route
+            message = (
+                f"{route.method} {route.template} and {other.template} could answer the same "
+                "path; disable the plugin of one of them."
+            )
+            raise PluginError(message)
+        names = tuple(kind[1] for kind in map(_FIELD.match, segments) if kind)
+        if address is None:
+            names = ("", *names)
+        node.places[route.method] = _Place(route, names, address, len(above))
 
     def find(self, segments: tuple[str, ...], method: str) -> Match | None:
         """Who answers a path; a match without a route is a path that lacks the method."""
-        if len(segments) > 2 and (tree := self._formats.get(segments[0])):  # noqa: PLR2004 - format/name
-            address = f"{segments[0]}/{segments[1]}"
-            found = _find(tree, segments, 2, method, address)
-            if found is not None:
-                return found
-        found = _find(self._site, segments, 0, method, "")
-        if found is None and self._root is not None:
-            tree = self._formats.get(self._root.partition("/")[0])
-            if tree is not None:
-                found = _find(tree, segments, 0, method, self._root)
-        return found
+        allowed: set[str] = set()
+        for places, values in _walk(self._tree, segments):
+            place = places.get(method) or (places.get("GET") if method == "HEAD" else None)
+            if place is not None:
+                return _match(place, segments, values)
+            allowed.update(places)
+        if not allowed:
+            return None
+        if "GET" in allowed:
+            allowed.add("HEAD")
+        return Match(None, {}, "", 0, tuple(sorted(allowed)))
 
 
-def _add(tree: _Node, route: Route[Session]) -> None:
-    node = tree
-    names: list[str] = []
-    for segment in route.template.strip("/").split("/") if route.template != "/" else ():
-        if segment.startswith("{") and segment.endswith(":path}"):
-            names.append(segment[1:-6])
-            node.rest = node.rest or _Node()
-            node = node.rest
-        elif segment.startswith("{"):
-            names.append(segment[1:-1])
-            node.field = node.field or _Node()
-            node = node.field
-        else:
-            node = node.literals.setdefault(segment, _Node())
-    if route.method in node.routes:
-        other = node.routes[route.method][0]
+def _segments(template: str) -> tuple[str, ...]:
+    if template == "/":
+        return ()
+    segments = tuple(template[1:].split("/"))
+    fields = [_FIELD.match(segment) for segment in segments]
+    names = [field[1] for field in fields if field]
+    wrong = (
+        not template.startswith("/")
+        or "" in segments
+        or len(names) != len(set(names))
+        or any(field and field[2] for field in fields[:-1])
+        or any(_BRACE.search(s) and not f for s, f in zip(segments, fields, strict=True))
+    )
+    if wrong:
         message = (
-            f"Two routes answer {route.method} {route.template} ({other.template}); "
-            "disable one of their plugins."
+            f"{template!r} is no template: write /literal/{{field}}/{{rest:path}}, each name once, "
+            "the rest last, and no slash at the end."
         )
         raise PluginError(message)
-    node.routes[route.method] = (route, tuple(names))
+    return segments
 
 
-def _find(
-    tree: _Node, segments: tuple[str, ...], depth: int, method: str, address: str
-) -> Match | None:
-    allowed: set[str] = set()
-    for node, values in _walk(tree, segments, depth):
-        found = node.routes.get(method) or (node.routes.get("GET") if method == "HEAD" else None)
-        if found is not None:
-            route, names = found
-            return Match(route, dict(zip(names, values, strict=True)), address, depth)
-        allowed.update(node.routes)
-    if not allowed:
-        return None
-    if "GET" in allowed:
-        allowed.add("HEAD")
-    return Match(None, {}, address, depth, tuple(sorted(allowed)))
+def _match(place: _Place, segments: tuple[str, ...], values: tuple[str, ...]) -> Match:
+    fields = dict(zip(place.names, values, strict=True))
+    if place.address is not None:
+        return Match(place.route, fields, place.address, place.depth)
+    address = f"{segments[0]}/{fields.pop('')}"
+    return Match(place.route, fields, address, place.depth)
 
 
 def _walk(
-    node: _Node, segments: tuple[str, ...], at: int
-) -> Iterator[tuple[_Node, tuple[str, ...]]]:
-    """The nodes with routes that a path leads to, the most literal first, with the field values."""
-    if at == len(segments):
-        if node.routes:
-            yield node, ()
-        return
-    segment = segments[at]
-    literal = node.literals.get(segment)
-    if literal is not None:
-        yield from _walk(literal, segments, at + 1)
-    if node.field is not None:
-        for found, values in _walk(node.field, segments, at + 1):
-            yield found, (segment, *values)
-    if node.rest is not None and node.rest.routes:
-        yield node.rest, ("/".join(segments[at:]),)
+    tree: _Node, segments: tuple[str, ...]
+) -> Iterator[tuple[dict[str, _Place], tuple[str, ...]]]:
+    """What a path leads to, the most literal first, with the values of the fields.
+
+    Each node of the tree is met once at most, however many templates look alike.
+    """
+    end = len(segments)
+    nodes: list[tuple[_Node, int, tuple[str, ...]]] = [(tree, 0, ())]
+    while nodes:
+        node, at, values = nodes.pop()
+        if at == end:
+            if node.places:
+                yield node.places, values
+            continue
+        segment = segments[at]
+        if node.rest is not None:
+            nodes.append((node.rest, end, (*values, "/".join(segments[at:]))))
+        if node.field is not None:
+            nodes.append((node.field, at + 1, (*values, segment)))
+        literal = node.literals.get(segment)
+        if literal is not None:
+            nodes.append((literal, at + 1, values))

@@ -17,22 +17,22 @@ def health(_session: Session, _request: Request) -> Response:
 
 def ready(session: Session, _request: Request) -> Response:
     """Answer 200 when the catalog answers too."""
-    _ = session.principal
+    session.repositories.list()
     return Response.text("ok\n")
 
 
 def front(session: Session, request: Request) -> Response:
-    """Say what this is, which repositories the caller may read, and how to use them."""
-    lines = ["This is repocore, a package repository.", ""]
-    repositories = session.repositories.list()
-    if not repositories:
-        lines.append("Nothing here can be read without signing in.")
-    for repository in repositories:
-        lines.append(f"{repository.address}  {repository.description}".rstrip())
-        if repository.format == "conan":
-            lines.append(
-                f"  conan remote add {repository.name} {request.base_url}/{repository.address}"
-            )
+    """Say what this is, and at which URLs the repositories are that the caller may read."""
+    found = session.repositories.list()
+    url = request.base_url
+    lines = [
+        "This is repocore, a package repository.",
+        "",
+        "Give your package client the URL of a repository:"
+        if found
+        else "Nothing here can be read without signing in.",
+        *(f"  {url}/{one.address}  {one.description}".rstrip() for one in found),
+    ]
     return Response.text("\n".join([*lines, ""]))
 
 

@@ -25,6 +25,7 @@ _PLAIN = re.compile(r"(?:/[A-Za-z0-9_.+=~-]*[A-Za-z0-9_+=~-])+\Z")
 _PLAIN_LENGTH: Final = 255
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_ROOT = re.compile(r"(?:/t/[^/]+)?/\Z")
 _TOKEN: Final = "t"  # noqa: S105 - the reserved segment before a token
 
 
@@ -47,15 +48,15 @@ def read_target(environ: WSGIEnvironment) -> Target:
     """
     info: str = environ.get("PATH_INFO", "")
     raw: str | None = environ.get("RAW_URI") or environ.get("REQUEST_URI")
-    path, authority = (None, None) if raw is None else _split(raw)
-    if info in {"", "/"}:
-        if path not in {None, "", "/"}:
-            _check_raw(path.removesuffix("/"))  # pyright: ignore[reportOptionalMemberAccess]
+    path, authority = (info, None) if raw is None else _split(raw)
+    if info.endswith("/") and _ROOT.match(info):
+        info, path = info[:-1], path.removesuffix("/")
+    if path != info and path:
+        _check_raw(path)
+    if not info:
         return Target((), None, authority)
     segments = _segments(info)
-    if path is not None and path != info:
-        _check_raw(path)
-    if segments[0] == _TOKEN and len(segments) > 1:
+    if len(segments) > 1 and segments[0] == _TOKEN:
         return Target(segments[2:], segments[1], authority)
     return Target(segments, None, authority)
 

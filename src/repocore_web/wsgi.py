@@ -13,29 +13,48 @@ from collections.abc import Iterable
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from repocore import open_registry
+from repocore.errors import RepocoreError
+from repocore.registry import Registry
 from repocore_web.app import create_app
+from repocore_web.logs import LOG, redact
 
 __all__ = ["application"]
 
 _lock = threading.Lock()
-_opened: dict[int, WSGIApplication] = {}
+# By process: connections do not survive a fork.  What a parent opened stays in here, because
+# letting go of it in the child would close connections that the parent is using.
+_opened: dict[int, tuple[WSGIApplication, Registry]] = {}
 
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """The application of this process."""
-    app = _opened.get(os.getpid())
-    if app is None:
-        app = _open()
-    return app(environ, start_response)
+    """The application of this process; answers 503 for as long as its registry does not open."""
+    opened = _opened.get(os.getpid())
+    if opened is None:
+        try:
+            opened = _open(os.getpid())
+        except RepocoreError as error:
+            LOG.critical("the registry does not open: %s", redact(str(error)))
+            body = b"The server is not set up; its log says what is missing."
+            fields = [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))]
+            start_response("503 Service Unavailable", fields)
+            return (body,)
+    return opened[0](environ, start_response)
 
 
-def _open() -> WSGIApplication:
+def _open(process: int) -> tuple[WSGIApplication, Registry]:
     with _lock:
-        found = _opened.get(os.getpid())
-        if found is None:
+        if process not in _opened:
             registry = open_registry()
-            atexit.register(registry.close)
-            found = create_app(registry)
-            _opened.clear()
-            _opened[os.getpid()] = found
-    return found
+            try:
+                _opened[process] = (create_app(registry), registry)
+            except RepocoreError:
+                registry.close()
+                raise
+        return _opened[process]
+
+
+@atexit.register
+def _close() -> None:
+    opened = _opened.pop(os.getpid(), None)
+    if opened is not None:
+        opened[1].close()
