@@ -121,11 +121,13 @@ def _any_plugins(state: State) -> bool:
 @click.version_option(repocore.__version__, prog_name="repocore")
 @click.option(
     "--data",
+    is_eager=True,  # so that --help knows whose plugins are meant
     type=click.Path(file_okay=False, path_type=Path),
     help="The data folder (REPOCORE_DATA; ./repocore-data otherwise).",
 )
 @click.option(
     "--config",
+    is_eager=True,
     type=click.Path(dir_okay=False, path_type=Path),
     help="The settings file (REPOCORE_CONFIG; repocore.toml in the data folder otherwise).",
 )

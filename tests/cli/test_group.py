@@ -1,0 +1,116 @@
+"""The program itself: help, errors, and the commands of plugins."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from repocore import __version__
+from repocore.cli.group import root
+
+PLUGIN = """
+import click
+from repocore import hookimpl
+
+@hookimpl
+def repocore_commands(group):
+    @group.command("greet")
+    @click.argument("name")
+    def greet(name):
+        "Say hello."
+        click.echo(f"hello {name}")
+
+    @group.command("serve")
+    def serve():
+        click.echo("not the real one")
+"""
+
+
+def test_help_is_light():
+    """The help page loads no registry, no server and no table."""
+    program = (
+        "import sys\nfrom click.testing import CliRunner\nfrom repocore.cli.group import root\n"
+        "assert CliRunner().invoke(root, ['--help']).exit_code == 0\n"
+        "print([n for n in ('sqlalchemy', 'rich', 'werkzeug', 'gunicorn') if n in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+def pages(command: click.Command, *words: str) -> Iterator[tuple[str, ...]]:
+    yield words
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None
+            yield from pages(inner, *words, name)
+
+
+def test_every_command_has_a_help_page():
+    """Each command, and each part of one, says what it does."""
+    found = list(pages(root))
+    assert len(found) > 25
+    for words in found:
+        done = CliRunner().invoke(root, [*words, "--help"])
+        assert done.exit_code == 0, (words, done.output)
+
+
+def test_version():
+    """--version is the version of the package."""
+    assert __version__ in CliRunner().invoke(root, ["--version"]).output
+
+
+def test_wrong_use_is_status_2(program):
+    """A wrong use says what is missing; with --json as JSON, and always with the status 2."""
+    assert "ADDRESS" in program("repo", "create", status=2).stderr
+    assert program.refused("repo", "create", status=2)["kind"] == "MissingParameter"
+
+
+def test_no_server_path_is_a_traceback(tmp_path):
+    """What the operating system refuses is one line."""
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    done = CliRunner().invoke(root, ["--data", str(tmp_path / "file" / "x"), "repo", "list"])
+    assert done.exit_code == 1
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_plugins_add_commands_but_replace_none(program):
+    """A plugin's command runs and is in the help; a name of ours stays ours."""
+    program.data.mkdir()
+    (program.data / "greeting.py").write_text(PLUGIN, encoding="utf-8")
+    text = '[plugins]\nfiles = ["greeting.py"]\n'
+    (program.data / "repocore.toml").write_text(text, encoding="utf-8")
+    before = ["--data", str(program.data)]
+    assert CliRunner().invoke(root, [*before, "greet", "ann"]).stdout == "hello ann\n"
+    assert "Say hello." in CliRunner().invoke(root, [*before, "--help"]).stdout
+    assert "Serve the data folder" in CliRunner().invoke(root, [*before, "serve", "--help"]).stdout
+
+
+def test_help_works_with_broken_settings(program):
+    """Settings that cannot be read do not take the help away."""
+    program.data.mkdir()
+    (program.data / "repocore.toml").write_text("nonsense", encoding="utf-8")
+    done = CliRunner().invoke(root, ["--data", str(program.data), "--help"])
+    assert done.exit_code == 0
+
+
+@pytest.mark.parametrize("words", [[], ["--data", "x"]])
+def test_module_is_the_program(words, tmp_path):
+    """python -m repocore is repocore."""
+    done = subprocess.run(
+        [sys.executable, "-m", "repocore", *words, "config", "path", "--json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)["data"].startswith(str(tmp_path))

@@ -1,0 +1,53 @@
+"""``repo`` and ``export``."""
+
+from __future__ import annotations
+
+import io
+
+from repocore import open_registry
+
+PATH = "zlib/1.3/_/_/4a1/export/conanfile.py"
+MANIFEST = "zlib/1.3/_/_/4a1/export/conanmanifest.txt"
+
+
+def test_repository_comes_changes_and_goes(house):
+    """What is created is listed, shown, changed in part, and deleted."""
+    house("repo", "create", "conan/two", "--quota", "1 GiB", "--private")
+    shown = house.json("repo", "show", "conan/two")
+    assert (shown["policy"]["quota"], shown["private"]) == (1 << 30, True)
+    house("repo", "configure", "conan/two", "--description", "for two", "--quota", "none")
+    shown = house.json("repo", "show", "conan/two")
+    assert (shown["policy"]["quota"], shown["description"], shown["private"]) == (
+        None,
+        "for two",
+        True,
+    )
+    assert "conan/two" in house("repo", "list").stdout
+    house("repo", "delete", "conan/two", "--yes")
+    assert [r["name"] for r in house.json("repo", "list")] == ["main"]
+
+
+def test_deleting_asks(house):
+    """Without --yes and without a yes nothing is deleted."""
+    house("repo", "delete", "conan/main", typed="n\n", status=1)
+    assert len(house.json("repo", "list")) == 1
+
+
+def test_errors_say_what_is_wrong(house):
+    """A missing, a doubled and a misspelled repository each have their sentence and kind."""
+    assert house.refused("repo", "show", "conan/gone")["kind"] == "RepositoryMissingError"
+    assert house.refused("repo", "create", "conan/main")["kind"] == "AlreadyExistsError"
+    assert "format/name" in house.refused("repo", "create", "main")["error"]
+    assert "size" in house.refused("repo", "create", "conan/x", "--quota", "big", status=2)["error"]
+
+
+def test_export_writes_the_tree(house, tmp_path):
+    """Every visible file is found below the folder, under its path."""
+    with open_registry(house.data) as registry:
+        files = registry.session(registry.admin()).files
+        files.put("conan/main", PATH, io.BytesIO(b"x = 1"))
+        files.put("conan/main", MANIFEST, io.BytesIO(b"1\n"))
+    told = house.json("export", "conan/main", str(tmp_path / "tree"))
+    assert told == {"files": 2}
+    assert (tmp_path / "tree" / PATH).read_bytes() == b"x = 1"
+    assert "empty" in house.refused("export", "conan/main", str(tmp_path / "tree"))["error"]

@@ -1,0 +1,132 @@
+"""``serve``: the fixed points that scripts of others rely on, and its addresses."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import socket
+import urllib.request
+
+import pytest
+from cli_support import finished, launch, read_document
+
+from repocore.cli.serving import bind
+from repocore.errors import ConfigurationError
+
+
+def get(port: int, path: str, password: str | None = None) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    headers = {}
+    if password:
+        credentials = base64.b64encode(f"admin:{password}".encode()).decode()
+        headers["Authorization"] = f"Basic {credentials}"
+    try:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def test_serve_alone_is_enough(serve, program):
+    """An empty folder becomes a server with conan/main and an administrator; SIGTERM ends it."""
+    served = serve()
+    password = served.said["administrator"]["password"]
+    assert get(served.port, "/healthz")[0] == 200
+    assert get(served.port, "/conan/main/v1/ping")[0] == 200
+    login = "/conan/main/v2/users/authenticate"
+    assert get(served.port, login, password)[0] == 200
+    assert get(served.port, login, "wrong")[0] == 401
+    assert served.said["repositories"] == {
+        "conan/main": f"http://127.0.0.1:{served.port}/conan/main"
+    }
+    assert served.stop() == 0
+
+
+def test_password_is_shown_by_one_start_only(serve):
+    """The second start of a folder says nothing of a password, and the first one still works."""
+    first = serve()
+    assert first.stop() == 0
+    assert "administrator" not in serve().said
+
+
+def test_password_of_the_environment(serve):
+    """REPOCORE_ADMIN_PASSWORD is the administrator's, and is not printed."""
+    served = serve(REPOCORE_ADMIN_PASSWORD="high-water")
+    assert "high-water" not in json.dumps(served.said)
+    assert get(served.port, "/conan/main/v2/users/authenticate", "high-water")[0] == 200
+
+
+def test_several_hosts(serve):
+    """--host may repeat, with IPv6 too; all listen at one port."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    served = serve("--host", "127.0.0.1", "--host", "::1")
+    for address in served.said["addresses"]:
+        with urllib.request.urlopen(f"{address}/healthz", timeout=30) as answer:
+            assert answer.status == 200
+
+
+def test_two_servers_at_once_make_one_password(program):
+    """Both serve, and one of them made the administrator."""
+    both = [launch(program.data), launch(program.data)]
+    try:
+        said = [read_document(process) for process in both]
+        assert sorted("administrator" in one for one in said) == [False, True]
+    finally:
+        for process in both:
+            with finished(process):
+                process.terminate()
+
+
+def test_forwarded_fields_change_nothing(serve):
+    """Without trusted proxies nobody tells the server what its scheme and host are."""
+    served = serve()
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+    fields = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example"}
+    connection.request("GET", "/", headers=fields)
+    body = connection.getresponse().read()
+    connection.close()
+    assert b"evil.example" not in body
+    assert b"https://" not in body
+
+
+def test_access_log_holds_no_token(serve):
+    """A token in a path is not written down."""
+    served = serve("--access-log")
+    get(served.port, "/t/rpc-hushhushhush-hush/conan/main/v1/ping")
+    served.stop()
+    assert served.process.stdout is not None
+    written = served.process.stdout.read()
+    assert "/t/***/" in written
+    assert "hush" not in written
+
+
+def test_port_that_is_taken_is_told():
+    """The sentence names the port and what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(ConfigurationError, match=rf"{port} is taken.*--port"):
+            bind(("127.0.0.1",), port)
+
+
+def test_taken_port_starts_nothing(program):
+    """A server that cannot listen has made no folder, no account, no password."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        assert "taken" in program.refused("serve", "--port", port)["error"]
+    assert not program.data.exists()
+
+
+def test_host_of_another_machine_is_told(monkeypatch):
+    """An address that is not ours is no traceback."""
+
+    def unknown(*_arguments, **_options):
+        raise socket.gaierror(socket.EAI_NONAME, "nobody knows that name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(ConfigurationError, match="no address of this machine"):
+        bind(("elsewhere.example",), 0)

@@ -1,0 +1,117 @@
+"""``init``, ``check``, ``gc``, ``config`` and ``plugins``."""
+
+from __future__ import annotations
+
+import io
+import tomllib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from repocore import Password, open_registry
+from repocore.cli.group import root
+from repocore.config import load_settings
+
+PATH = "zlib/1.3/_/_/4a1/export/"
+
+
+def test_init_shows_the_password_once(program):
+    """The first call makes an administrator, later calls say that it is there."""
+    made = program.json("init")
+    with open_registry(program.data) as registry:
+        password = made["administrator"]["password"]
+        assert registry.authenticate(Password("admin", password)).name == "admin"
+    again = program("init").stdout
+    assert password not in again
+    assert "there already" in again
+
+
+def test_check_says_by_its_status(house):
+    """A stored object that has gone makes the status 1 and is told."""
+    with open_registry(house.data) as registry:
+        files = registry.session(registry.admin()).files
+        files.put("conan/main", PATH + "conanfile.py", io.BytesIO(b"x = 1"))
+        files.put("conan/main", PATH + "conanmanifest.txt", io.BytesIO(b"1\n"))
+    assert house.json("check", "--read-data")["ok"]
+    stored = [path for path in (house.data / "blobs" / "sha256").rglob("*") if path.is_file()]
+    stored[0].unlink()
+    told = house("check", "--json", status=1)
+    assert '"ok": false' in told.stdout
+    assert "missing" in house("check", status=1).stdout
+
+
+def test_gc_takes_unfinished_uploads(house):
+    """Nothing within the grace period, all of it with --now."""
+    with open_registry(house.data) as registry:
+        session = registry.session(registry.admin())
+        session.files.put("conan/main", PATH + "conanfile.py", io.BytesIO(b"x = 1"))
+    assert house.json("gc")["drafts"] == 0
+    assert house.json("gc", "--now")["drafts"] == 1
+
+
+def test_config_show_can_be_read_again(house, tmp_path):
+    """What it prints are settings, and none of them is a secret."""
+    (house.data / "repocore.toml").write_text(
+        '[limits]\npage = 5\n[storage_options]\n[web]\npublic_url = "https://packages.example"\n',
+        encoding="utf-8",
+    )
+    file = tmp_path / "again.toml"
+    file.write_text(house("config", "show").stdout, encoding="utf-8")
+    assert load_settings(config=file, environ={}).limits.page == 5
+    assert house.json("config", "show")["limits"]["page"] == 5
+
+
+def test_config_show_keeps_secrets(house, monkeypatch):
+    """A password in the address of the database is not printed."""
+    monkeypatch.setenv("REPOCORE__CATALOG", "postgresql://user:hush@127.0.0.1/d")
+    shown = house("config", "show").stdout
+    assert "hush" not in shown
+    assert tomllib.loads(shown)["catalog"] == "postgresql://user:***@127.0.0.1/d"
+
+
+def test_config_path(program, monkeypatch):
+    """It says which folder and which file count, without making either."""
+    assert program.json("config", "path") == {"data": str(program.data), "config": None}
+    assert not program.data.exists()
+    monkeypatch.setenv("REPOCORE_CONFIG", str(program.data / "other.toml"))
+    assert program.json("config", "path")["config"].endswith("other.toml")
+
+
+def test_every_problem_of_the_settings_is_told(program):
+    """A command with bad settings ends with all of them, and no traceback."""
+    program.data.mkdir()
+    (program.data / "repocore.toml").write_text("pge = 1\n[limits]\npage = 0\n", encoding="utf-8")
+    told = program("repo", "list", status=1).stderr
+    assert "pge" in told
+    assert "limits.page" in told
+    assert "Traceback" not in told
+
+
+def test_plugins_are_listed_with_their_hooks(house, monkeypatch):
+    """Each plugin with what it answers, and those that are disabled."""
+    told = house.json("plugins")
+    hooks = {plugin["name"]: plugin["hooks"] for plugin in told["plugins"]}
+    assert "repocore_formats" in hooks["repocore.plugins.conan"]
+    monkeypatch.setenv("REPOCORE__PLUGINS__DISABLED", '["repocore.plugins.tokens"]')
+    assert house.json("plugins")["disabled"] == ["repocore.plugins.tokens"]
+
+
+@pytest.mark.parametrize("name", ["REPOCORE_DATA", "--data"])
+def test_data_folder_is_named_either_way(tmp_path, monkeypatch, name):
+    """REPOCORE_DATA and --data mean the same for every command, before or after its name."""
+    folder = str(tmp_path / "here")
+    words = ["config", "path"]
+    if name == "REPOCORE_DATA":
+        monkeypatch.setenv(name, folder)
+        assert folder in CliRunner().invoke(root, words).stdout
+    else:
+        assert folder in CliRunner().invoke(root, [*words, name, folder]).stdout
+        assert folder in CliRunner().invoke(root, [name, folder, *words]).stdout
+
+
+def test_default_data_folder(tmp_path, monkeypatch):
+    """Without a word it is ./repocore-data."""
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(root, ["config", "path"])
+    assert str(Path(tmp_path, "repocore-data")) in done.stdout
