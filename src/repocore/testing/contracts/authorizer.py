@@ -20,7 +20,7 @@ _MAIN = Repository(format="conan", name="main")
 _IN_MAIN = resources(formats=("conan",), repositories=("main",))
 
 
-def authorizer_contract(make_plugin: MakePlugin) -> type:
+def authorizer_contract(make_plugin: MakePlugin) -> type:  # noqa: C901 - a class of small tests
     """A class of tests for an authorizer."""
 
     class TestAuthorizer:
