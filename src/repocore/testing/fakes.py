@@ -329,7 +329,7 @@ class _RecordingWriter:
 
 
 class RecordingDisk:
-    """The calls of a disk, done and noted: ``fsync file``, ``rename``, ``fsync folder``, …
+    """The calls of a disk, done and noted: ``fsync file``, ``rename``, ``fsync folder`` and so on.
 
     With ``durable=False`` fsync is noted and left out, which makes long tests short.
     """

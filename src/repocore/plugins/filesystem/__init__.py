@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import fsspec
 from fsspec.core import url_to_fs  # pyright: ignore[reportUnknownVariableType]
@@ -47,7 +48,7 @@ def repocore_storage(url: str, options: Mapping[str, Any]) -> Storage | None:
     if scheme in {"file", "local"} and "::" not in url:
         if options:
             raise ConfigurationError("A storage on the local disk takes no storage_options.")
-        return DiskStorage(url.partition("://")[2] or url)
+        return DiskStorage(_path(url) if "://" in url else url)
     if scheme not in fsspec.available_protocols():
         return None
     if any(mark in url for mark in "*?["):
@@ -58,6 +59,14 @@ def repocore_storage(url: str, options: Mapping[str, Any]) -> Storage | None:
         memory: Any = tree
         return TreeStorage(MemoryTree(memory, memory.store), root)
     return TreeStorage(tree, root)
+
+
+def _path(url: str) -> str:
+    """The path of a file URL, which is percent-encoded and has no host (RFC 8089)."""
+    parts = urlsplit(url)
+    if parts.netloc not in {"", "localhost"}:
+        raise ConfigurationError("A file URL has three slashes: file:///path/of/the/storage.")
+    return unquote(parts.path)
 
 
 def _open_tree(scheme: str, url: str, options: Mapping[str, Any]) -> tuple[Any, str]:

@@ -1,4 +1,4 @@
-"""Rule-based machines over a whole registry, for whoever brings a storage or a catalog's database."""
+"""Rule-based machines over a whole registry, for those who bring a storage or a database."""
 
 from __future__ import annotations
 
