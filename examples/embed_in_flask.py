@@ -5,6 +5,7 @@ Run it with: FLASK_APP=embed_in_flask flask run
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from flask import Flask
@@ -16,10 +17,8 @@ from repocore_web import mount
 app = Flask(__name__)
 registry = repocore.open_registry(data=os.environ.get("REPOCORE_DATA", "repocore-data"))
 
-try:
+with contextlib.suppress(AlreadyExistsError):
     registry.session(registry.admin()).repositories.create("conan/main")
-except AlreadyExistsError:
-    pass
 
 
 @app.get("/")

@@ -98,7 +98,7 @@ def _verify(registry: Registry, value: str) -> dict[str, Any]:
     try:
         for key in _likely(keys, value):
             try:
-                return jwt.decode(
+                return jwt.decode(  # pyright: ignore[reportUnknownMemberType] - of an optional package
                     value,
                     key.secret,
                     algorithms=[_ALGORITHM],
