@@ -29,7 +29,7 @@ def open_registry(
     *,
     settings: Settings | None = None,
     plugins: Iterable[object] = (),
-    hookspecs: Iterable[object] = (),
+    hookspecs: Iterable[ModuleType] = (),
 ) -> Registry:
     """Open an installation: its data folder, or settings that name one.
 
@@ -49,7 +49,7 @@ def open_registry(
 
 
 def make_manager(
-    settings: Settings, plugins: Iterable[object] = (), hookspecs: Iterable[object] = ()
+    settings: Settings, plugins: Iterable[object] = (), hookspecs: Iterable[ModuleType] = ()
 ) -> pluggy.PluginManager:
     """A manager with every plugin: ours, the installed, the settings', the application's.
 
