@@ -14,7 +14,28 @@ from repocore.config import parse_duration
 from repocore.errors import RejectedError
 from repocore.model import Effect, Rule, Tier, Token, actions_of
 
-__all__ = ["COMMANDS"]
+__all__ = [
+    "COMMANDS",
+    "add_members",
+    "add_rule",
+    "add_user",
+    "create_token",
+    "disable",
+    "enable",
+    "group",
+    "list_groups",
+    "list_rules",
+    "list_tokens",
+    "list_users",
+    "remove_members",
+    "remove_rule",
+    "remove_user",
+    "revoke_token",
+    "rule",
+    "set_password",
+    "token",
+    "user",
+]
 
 
 @click.group()

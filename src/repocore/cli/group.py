@@ -17,7 +17,10 @@ from repocore.cli.output import State, pass_state, report_error
 from repocore.errors import RepocoreError
 from repocore.markers import PROJECT
 
-__all__ = ["main"]
+__all__ = [
+    "main",
+    "root",
+]
 
 _ADDED: Final = "repocore.cli.added"
 _ARGUMENTS: Final = "repocore.cli.arguments"

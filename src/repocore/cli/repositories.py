@@ -12,7 +12,17 @@ from repocore.cli.output import State, command, progress, show, table
 from repocore.config import parse_size
 from repocore.model import Policy, Repository
 
-__all__ = ["COMMANDS", "Size"]
+__all__ = [
+    "COMMANDS",
+    "Size",
+    "configure",
+    "create",
+    "delete",
+    "export",
+    "list_",
+    "repo",
+    "show_",
+]
 
 _NONE: Final = "none"
 

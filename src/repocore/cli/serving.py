@@ -19,7 +19,11 @@ from repocore.model import Action, Effect, Rule
 from repocore.plugin_manager import open_registry
 from repocore.registry import Registry
 
-__all__ = ["COMMANDS", "bind"]
+__all__ = [
+    "COMMANDS",
+    "bind",
+    "serve",
+]
 
 PORT: Final = 9300
 

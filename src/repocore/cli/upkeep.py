@@ -13,7 +13,16 @@ from repocore.cli.output import State, command, plain, printable, progress, show
 from repocore.config import dump_settings, locate_data, locate_settings
 from repocore.plugin_manager import open_registry
 
-__all__ = ["COMMANDS"]
+__all__ = [
+    "COMMANDS",
+    "check",
+    "config",
+    "config_path",
+    "gc",
+    "init",
+    "plugins",
+    "show_config",
+]
 
 
 @command()
