@@ -51,7 +51,8 @@ def read_target(environ: WSGIEnvironment) -> Target:
     path, authority = (info, None) if raw is None else _split(raw)
     if info.endswith("/") and _ROOT.match(info):
         info, path = info[:-1], path.removesuffix("/")
-    if path != info and path:
+    # Alike, they are checked together below, unless escapes were left as they are.
+    if raw is not None and path and (path != info or "%" in path or "#" in path):
         _check_raw(path)
     if not info:
         return Target((), None, authority)
@@ -94,6 +95,10 @@ def _check_raw(path: str) -> None:
 def _check(segment: str) -> str:
     if not segment:
         message = "The path has an empty segment: leave out doubled slashes, and one at its end."
+        raise InvalidPathError(message)
+    if segment.startswith((".;", "..;")):
+        # Servers that know path parameters take them off and are left with a dot name.
+        message = "The path has a segment that is a dot name."
         raise InvalidPathError(message)
     return check_segment(segment)
 

@@ -1,0 +1,96 @@
+"""Call a WSGI application as a server would, raw target included, without a server."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import attrs
+
+
+class Untouchable:
+    """An input that fails the test when anybody reads it."""
+
+    def read(self, size: int = -1) -> bytes:
+        raise AssertionError("the body of a refused request was touched")
+
+    readline = readlines = __iter__ = read
+
+
+class ShortInput(io.BytesIO):
+    """An input of a client that went away: its socket raises after what had arrived."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        if not data:
+            raise ConnectionResetError("connection reset by peer")
+        return data
+
+
+@attrs.frozen
+class Answer:
+    """What came back; header names in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+
+def environ(
+    target: str, method: str = "GET", *, body: Any = b"", script: str = "", **fields: str
+) -> dict[str, Any]:
+    """The environ of a request whose line has this target; keywords are CGI names."""
+    path, _, query = target.partition("?")
+    decoded = unquote_to_bytes(path).decode("latin-1")
+    made: dict[str, Any] = {
+        "REQUEST_METHOD": method,
+        "SCRIPT_NAME": script,
+        "PATH_INFO": decoded.removeprefix(script),
+        "QUERY_STRING": query,
+        "RAW_URI": target,
+        "SERVER_NAME": "server.example",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "192.0.2.7",
+        "HTTP_HOST": "server.example",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": body,
+        "wsgi.errors": io.StringIO(),
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        "wsgi.input_terminated": True,
+    }
+    if isinstance(body, bytes):
+        made["wsgi.input"] = io.BytesIO(body)
+        if body or method == "PUT":
+            made["CONTENT_LENGTH"] = str(len(body))
+    return {**made, **fields}
+
+
+def call(app: Any, target: str, method: str = "GET", **fields: Any) -> Answer:
+    """Send one request and read the whole answer."""
+    return send(app, environ(target, method, **fields))
+
+
+def send(app: Any, made: dict[str, Any]) -> Answer:
+    """Send a request that was made before; the answer's body is closed, as PEP 3333 wants."""
+    started: list[tuple[str, list[tuple[str, str]]]] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        started.append((status, headers))
+        return lambda _data: None
+
+    chunks = app(made, start_response)
+    try:
+        body = b"".join(chunks)
+    finally:
+        getattr(chunks, "close", lambda: None)()
+    [(status, headers)] = started
+    return Answer(int(status[:3]), {name.lower(): value for name, value in headers}, body)
