@@ -49,7 +49,7 @@ def repocore_storage(url: str, options: Mapping[str, Any]) -> Storage | None:
         if options:
             raise ConfigurationError("A storage on the local disk takes no storage_options.")
         return DiskStorage(_path(url) if "://" in url else url)
-    if scheme not in fsspec.available_protocols():
+    if scheme not in {*fsspec.available_protocols(), *fsspec.registry}:
         return None
     if any(mark in url for mark in "*?["):
         raise ConfigurationError("The URL of a storage must not hold *, ? or [.")
