@@ -22,6 +22,8 @@ __all__ = ["make_manager", "open_registry"]
 
 #: Asked last; the modules that ship with us, by name so that nothing here imports them.
 DEFAULTS: Final = "repocore.plugins"
+#: Hooks that only the command line specifies; its plugins are loaded by servers, too.
+_ELSEWHERE: Final = frozenset({"repocore_commands"})
 
 
 def open_registry(
@@ -104,11 +106,13 @@ def _load_file(path: Path) -> ModuleType:
 
 
 def _check(manager: pluggy.PluginManager) -> None:
-    try:
-        manager.check_pending()
-    except pluggy.PluginValidationError as error:
-        message = f"A plugin implements a hook that nobody specifies: {error}"
-        raise PluginError(message) from error
+    for name, caller in vars(manager.hook).items():
+        if not isinstance(caller, pluggy.HookCaller) or caller.has_spec() or name in _ELSEWHERE:
+            continue
+        for call in caller.get_hookimpls():
+            if not call.optionalhook:
+                message = f"The plugin {call.plugin_name} implements {name}, which is no hook."
+                raise PluginError(message)
 
 
 def _plugin_settings(manager: pluggy.PluginManager, settings: Settings) -> dict[str, Any]:

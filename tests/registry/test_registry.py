@@ -86,6 +86,17 @@ def test_a_registry_that_cannot_work_does_not_open(tmp_path, changes, plugins, e
         repocore.open_registry(settings=Settings(data=tmp_path, **changes), plugins=plugins)
 
 
+def test_a_plugin_with_commands_is_welcome_without_the_command_line(tmp_path: Path) -> None:
+    """Servers load what adds commands, and never ask for them."""
+
+    class Commands:
+        @hookimpl
+        def repocore_commands(self, group: object) -> None:
+            raise AssertionError(group)
+
+    repocore.open_registry(settings=Settings(data=tmp_path), plugins=[Commands()]).close()
+
+
 def test_a_disabled_plugin_is_not_there(tmp_path: Path) -> None:
     """Without bearer nobody issues tokens, and the sentence names it."""
     disabled = PluginSettings(disabled=("repocore.plugins.bearer",))
