@@ -31,7 +31,36 @@ from repocore.errors import BlobMissingError
 from repocore.model import BlobKey
 from repocore.ports import BlobWriter, Storage
 
-__all__ = ["MakeStorage", "abort_after_commit", "abort_forgets", "any_chunks", "any_objects", "any_part", "commit_twice", "commit_under_another_key", "delete_missing", "delete_object", "empty_object", "generations_are_apart", "large_object", "location_is_below_the_root", "missing_object", "new_storage_is_empty", "nothing_before_commit", "readers_side_by_side", "reading_before_commit", "reading_in_pieces", "storage_contract", "stored_object", "sweep_leaves_the_young", "sweep_takes_what_was_left", "threads_side_by_side", "two_writers_of_one_key", "url_is_absolute", "writers_side_by_side"]
+__all__ = [
+    "MakeStorage",
+    "abort_after_commit",
+    "abort_forgets",
+    "any_chunks",
+    "any_objects",
+    "any_part",
+    "commit_twice",
+    "commit_under_another_key",
+    "delete_missing",
+    "delete_object",
+    "empty_object",
+    "generations_are_apart",
+    "large_object",
+    "location_is_below_the_root",
+    "missing_object",
+    "new_storage_is_empty",
+    "nothing_before_commit",
+    "readers_side_by_side",
+    "reading_before_commit",
+    "reading_in_pieces",
+    "storage_contract",
+    "stored_object",
+    "sweep_leaves_the_young",
+    "sweep_takes_what_was_left",
+    "threads_side_by_side",
+    "two_writers_of_one_key",
+    "url_is_absolute",
+    "writers_side_by_side",
+]
 
 MakeStorage = Callable[[], AbstractContextManager[Storage]]
 _Check = Callable[..., None]
