@@ -6,9 +6,9 @@ from pathlib import Path
 
 import attrs
 import pytest
-from repocore.config.settings import POLICY
 
 from repocore.config import LimitSettings, Settings, WebSettings, load_settings
+from repocore.config.settings import POLICY
 from repocore.errors import ConfigurationError
 from repocore.model import Policy
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from hypothesis import given, strategies as st
+
 from repocore.config.values import (
     Secret,
     parse_duration,
