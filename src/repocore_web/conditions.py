@@ -18,7 +18,7 @@ __all__ = ["UNSATISFIABLE", "is_unchanged", "wanted_part"]
 #: The part of a range that lies outside of the file.
 UNSATISFIABLE: Final = (0, 0)
 
-_RANGE = re.compile(r"\s*bytes\s*=\s*([0-9]{0,19})\s*-\s*([0-9]{0,19})\s*\Z", re.IGNORECASE)
+_RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})\Z", re.IGNORECASE)
 _DATE_LENGTH: Final = 64
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, Final
 from urllib.parse import quote
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from werkzeug.http import dump_options_header, http_date
+from werkzeug.http import http_date
 
 from repocore.config import WebSettings
 from repocore.errors import StorageError
@@ -32,6 +33,7 @@ REASONS: Final = {
 }  # fmt: skip
 
 _CHUNK: Final = 1 << 18
+_WORD = re.compile(r"[A-Za-z0-9._+-]+\Z")
 
 _NOSNIFF: Final = ("X-Content-Type-Options", "nosniff")
 # Answers are for whoever asked, and a login's is a secret.
@@ -42,6 +44,7 @@ _GUARDED: Final = ("Content-Security-Policy", "sandbox; default-src 'none'")
 # a file can be replaced or deleted, and reading forbidden, so each use is asked for: mostly a 304.
 _ASKED: Final = ("Cache-Control", "private, no-cache")
 _EMPTY: Final = ("Content-Length", "0")
+_TEXT: Final = ("Content-Type", "text/plain; charset=utf-8")
 
 Headers = list[tuple[str, str]]
 
@@ -92,7 +95,7 @@ class Sender:
             return 304, headers, ()
         elsewhere = self._elsewhere(environ, content)
         if elsewhere is not None and elsewhere[0] != 200:  # noqa: PLR2004 - sent by a front server
-            return elsewhere[0], [elsewhere[1], _ASKED, _EMPTY], ()
+            return elsewhere[0], [elsewhere[1], _ASKED, _TEXT, _EMPTY], ()
         headers += [
             ("Content-Type", file.media_type),
             ("Content-Disposition", _disposition(file.path.name)),
@@ -103,7 +106,8 @@ class Sender:
             return 200, [*headers, elsewhere[1], _EMPTY], ()
         part = wanted_part(environ, tag, file.size)
         if part == UNSATISFIABLE:
-            return 416, [("Content-Range", f"bytes */{file.size}"), _EMPTY, _ASKED], ()
+            size = ("Content-Range", f"bytes */{file.size}")
+            return 416, [size, _ASKED, _TEXT, _EMPTY], ()
         status, (start, stop) = (200, (0, file.size)) if part is None else (206, part)
         if part is not None:
             headers.append(("Content-Range", f"bytes {start}-{stop - 1}/{file.size}"))
@@ -176,7 +180,9 @@ class _Chunks:
 
 
 def _disposition(name: str) -> str:
-    return dump_options_header("attachment", {"filename": name})
+    if _WORD.match(name):
+        return f"attachment; filename={name}"
+    return f"attachment; filename*=UTF-8''{quote(name, safe='')}"  # RFC 6266, RFC 8187
 
 
 def _close(body: Iterable[bytes]) -> None:
