@@ -8,6 +8,14 @@ from urllib.parse import unquote_to_bytes
 
 import attrs
 
+#: Spellings of a segment that no path may have, as they stand in a URL.
+BAD_SEGMENTS = [
+    "..", ".", "%2e%2e", "%2E.", "%252e%252e", "..%2f", "..%5c", "%2f", "a%2Fb", "a%5Cb", "",
+    "%00", "a%00b", "a%0d%0ab", "a.", "a%20", "C:", "c:x", "%5c%5chost", "%c0%ae%c0%ae", "%ff",
+    "%ef%bc%8e%ef%bc%8e", "%e2%80%a5", "a%e2%80%aeb", "%", "%zz", "a%2", "x" * 256, "%e2%80%a8",
+    ";x=/..", "./x", "..;/x", "a#b",
+]  # fmt: skip
+
 
 class Untouchable:
     """An input that fails the test when anybody reads it."""

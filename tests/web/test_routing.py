@@ -14,11 +14,11 @@ from repocore.http import Response, Route
 from repocore_web.routing import RESERVED, Router
 
 
-def route(template, method="GET", format=None):  # noqa: A002 - the field's word
+def route(template, method="GET", format=None):
     return Route(
         method=method,
         template=template,
-        handler=lambda session, request: Response(),
+        handler=lambda *_: Response(),
         summary=template,
         format=format,
     )
@@ -166,10 +166,10 @@ def test_same_paths_as_another_router(wanted, path, method):
         other.match("/" + "/".join(path), method)
     except NotFound:
         assert match is None
-    except MethodNotAllowed as error:
+    except MethodNotAllowed as refusal:
+        valid = set(refusal.valid_methods or ())
         assert match is not None
-        assert match.route is None
-        assert set(match.allowed) == set(error.valid_methods or ())
+        assert (match.route, set(match.allowed)) == (None, valid)
     else:
         assert match is not None
         assert match.route is not None

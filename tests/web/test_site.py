@@ -11,7 +11,7 @@ from repocore.errors import StorageError
 
 def test_health_asks_nobody(site, monkeypatch):
     """A process that serves says so, even when its catalog does not answer."""
-    monkeypatch.setattr(site.registry, "session", lambda principal: pytest.fail("asked"))
+    monkeypatch.setattr(site.registry, "session", lambda _who: pytest.fail("asked"))
     answer = site.call("/healthz")
     assert (answer.status, answer.text) == (200, "ok\n")
     assert site.call("/healthz", "HEAD").body == b""
