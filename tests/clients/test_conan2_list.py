@@ -37,7 +37,11 @@ def test_list_goes_down_level_by_level(conan, shipyard, published):
 
 @pytest.mark.parametrize(
     ("query", "count"),
-    [("options.shared=True", 1), ("build_type=Release", 2), ("os=Windows", 0)],
+    [
+        ("options.shared=True", 1),
+        pytest.param("build_type=Release", 2, marks=pytest.mark.slow),
+        pytest.param("os=Windows", 0, marks=pytest.mark.slow),
+    ],
 )
 def test_list_filters_packages_by_query(conan, shipyard, published, query, count):
     """A package query chooses among the packages by the settings and options that were uploaded."""

@@ -113,6 +113,7 @@ def test_expired_token_is_renewed_with_known_credentials(conan, tmp_path):
         assert set(client.listed("late/*")) == {"late/1.0", "late/1.1"}
 
 
+@pytest.mark.slow
 def test_expired_token_is_an_error_without_credentials(conan, tmp_path):
     """Without a password, an expired token is refused even where anonymous clients may read."""
     with live_server(tmp_path / "brief", token_seconds=1) as brief:
