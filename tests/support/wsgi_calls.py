@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -15,6 +16,11 @@ BAD_SEGMENTS = [
     "%ef%bc%8e%ef%bc%8e", "%e2%80%a5", "a%e2%80%aeb", "%", "%zz", "a%2", "x" * 256, "%e2%80%a8",
     ";x=/..", "./x", "..;/x", "a#b",
 ]  # fmt: skip
+
+
+def basic(name: str, password: str) -> str:
+    """The Authorization field of RFC 7617."""
+    return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
 
 
 class Untouchable:

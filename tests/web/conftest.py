@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import Any
 import attrs
 import pytest
 from tests_manifest import manifest
-from wsgi_calls import Answer, call
+from wsgi_calls import Answer, basic, call
 
 import repocore
-from repocore import Registry, Rule, Session
+from repocore import Password, Principal, Registry, Rule, Session, hookimpl
 from repocore.config import LimitSettings, Settings, WebSettings
 from repocore_web import create_app
 
@@ -22,8 +21,15 @@ MAIN = "conan/main"
 RECIPE = f"/{MAIN}/v2/conans/zlib/1.3/_/_/revisions/r1"
 
 
-def basic(name: str, password: str) -> str:
-    return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
+class Gate:
+    """An authenticator that costs nothing: the password of everybody is ``high-water``."""
+
+    @hookimpl
+    def repocore_authenticate(self, credentials):
+        match credentials:
+            case Password(username, "high-water"):
+                return Principal(name=username, via="gate")
+        return None
 
 
 @attrs.frozen
@@ -76,11 +82,11 @@ def open_site(tmp_path: Path) -> Iterator[Opener]:
         settings = Settings(
             data=tmp_path / "data", web=web or WebSettings(), limits=limits or LimitSettings()
         )
-        registry = repocore.open_registry(settings=settings, plugins=plugins)
+        registry = repocore.open_registry(settings=settings, plugins=(Gate(), *plugins))
         opened.append(registry)
         site = Site(create_app(registry), registry)
         site.admin.repositories.create(MAIN)
-        site.admin.accounts.add("writer", "high-water")
+        site.admin.accounts.add("writer")
         site.allow("user:writer", "all")
         return site
 

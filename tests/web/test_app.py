@@ -10,7 +10,7 @@ from wsgiref.validate import validator
 
 import pytest
 from tests_manifest import manifest
-from wsgi_calls import BAD_SEGMENTS, ShortInput, Untouchable, call, environ, send
+from wsgi_calls import BAD_SEGMENTS, ShortInput, Untouchable, basic, call, environ, send
 
 import repocore
 from repocore import RejectedError, hookimpl
@@ -41,7 +41,7 @@ def filled(template: str, **values: str) -> str:
 
 
 def test_every_field_of_every_route_has_one_spelling(site, tmp_path: Path):
-    """A bad spelling in a field of a route is 400 or 404 even for the writer, and leaves nothing."""
+    """A bad spelling in a field of a route is 400 or 404, and leaves nothing behind."""
     site.publish()
     before = site.listing(), sorted((tmp_path / "data/blobs").rglob("*"))
     answers = {}
@@ -91,9 +91,8 @@ def test_refused_body_is_not_touched(site, method, credentials):
 
 def test_reader_may_not_write(site):
     """A known reader is told that the permission is lacking, and the body stays unread."""
-    site.admin.accounts.add("reader", "low-water")
     site.allow("user:reader", "read")
-    fields = {"CONTENT_LENGTH": "1000", "HTTP_AUTHORIZATION": "Basic cmVhZGVyOmxvdy13YXRlcg=="}
+    fields = {"CONTENT_LENGTH": "1000", "HTTP_AUTHORIZATION": basic("reader", "high-water")}
     answer = site.call(FILE, "PUT", body=Untouchable(), **fields)
     assert answer.status == 403
     assert "www-authenticate" not in answer.headers
@@ -194,8 +193,7 @@ def test_token_in_the_url(site):
 def test_hidden_is_like_missing(site):
     """Whoever may not read cannot tell whether there is something."""
     site.publish()
-    site.admin.accounts.add("stranger", "low-water")
-    stranger = {"HTTP_AUTHORIZATION": "Basic c3RyYW5nZXI6bG93LXdhdGVy"}
+    stranger = {"HTTP_AUTHORIZATION": basic("stranger", "high-water")}
     for there, absent in [
         (f"/{MAIN}/v2/conans/zlib/1.3/_/_/latest", f"/{MAIN}/v2/conans/none/1.3/_/_/latest"),
         (FILE, FILE.replace("zlib", "none")),
