@@ -286,8 +286,8 @@ def unshrunk():
 
 
 def test_machine_finds_faults_too(unshrunk):
-    """The machine by itself finds a storage that forgets a chunk."""
-    contract = storage_contract(simply(writing(write=write_last)))()
+    """The machine by itself finds a storage that shows what is not committed."""
+    contract = storage_contract(simply(writing(write=write_visibly)))()
     with pytest.raises((AssertionError, ExceptionGroup)):
         contract.test_any_order_of_calls()
 

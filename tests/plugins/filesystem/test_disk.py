@@ -356,6 +356,7 @@ def test_failing_delete_and_sweep_are_told(root, call):
     storage = DiskStorage(root, disk)
     put(storage)
     storage.writer()
+    gc.collect()
     disk.armed()
     for work in (lambda: storage.delete(KEY), lambda: storage.sweep(timedelta(0))):
         with pytest.raises(StorageError):
@@ -413,18 +414,73 @@ def test_root_that_is_a_file_is_refused(tmp_path):
 # ----------------------------------------------------------------------------- several at once
 
 
-def test_sweep_goes_by_the_last_write(root, storage):
-    """A slow upload is young as long as something arrives."""
-    writer = storage.writer()
-    (upload,) = (root / "uploads").iterdir()
+def aged(root):
     old = time.time() - 7200
-    os.utime(upload, (old, old))
+    for upload in (root / "uploads").iterdir():
+        os.utime(upload, (old, old))
+
+
+def test_living_upload_is_never_swept(root, storage):
+    """A sweep leaves alone what somebody writes, however long nothing has arrived."""
+    writer = storage.writer()
     writer.write(CONTENT)
+    aged(root)
+    assert DiskStorage(root).sweep(timedelta(0)) == 0
+    writer.commit(KEY)
+    assert storage.size(KEY) == len(CONTENT)
+
+
+def test_sweep_goes_by_age(root, storage):
+    """What a dead process left is swept when it is old enough."""
+    left = storage.writer()
+    left.write(CONTENT)
+    del left
+    gc.collect()
     assert storage.sweep(timedelta(hours=1)) == 0
-    os.utime(upload, (old, old))
+    aged(root)
+    assert storage.sweep(timedelta(hours=1)) == 1
+    assert storage.sweep(timedelta(0)) == 0
+
+
+def test_age_is_enough_where_there_are_no_locks(root, storage, monkeypatch):
+    """On a file system without locks the sweep goes by age alone."""
+
+    def refuse(descriptor, how):
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    writer = storage.writer()
+    aged(root)
     assert storage.sweep(timedelta(hours=1)) == 1
     with pytest.raises(StorageError):
         writer.commit(KEY)
+
+
+def test_sweeps_side_by_side_count_once(root, storage):
+    """Two sweeps may meet: what one has deleted is no error of the other."""
+
+    class Racing(RecordingDisk):
+        def __init__(self, call):
+            super().__init__()
+            self.call = call
+
+        def meet(self):
+            for upload in (root / "uploads").iterdir():
+                upload.unlink()
+
+        def open(self, path, flags, mode=0o777, *, dir_fd=None):
+            if self.call == "open" and "-" in path:
+                self.meet()
+            return super().open(path, flags, mode, dir_fd=dir_fd)
+
+        def unlink(self, path, *, dir_fd=None):
+            self.meet()
+            super().unlink(path, dir_fd=dir_fd)
+
+    for call in ("open", "unlink"):
+        storage.writer()
+        gc.collect()
+        assert DiskStorage(root, Racing(call)).sweep(timedelta(0)) == 0
 
 
 def test_listing_threads_do_not_share_a_position(storage):

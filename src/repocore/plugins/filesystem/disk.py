@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import stat
 import time
@@ -152,17 +153,29 @@ class DiskStorage:
                         yield key
 
     def sweep(self, older_than: timedelta) -> int:
-        """Delete unfinished bodies that were not written to for that long."""
+        """Delete unfinished bodies that were not written to for that long.
+
+        One whose writer is alive, in whatever process of this machine, is never taken.
+        """
         latest = time.time() - older_than.total_seconds()
-        swept = 0
         with told_as_storage_errors():
-            for name in self._names(self._uploads):
-                with contextlib.suppress(FileNotFoundError):
-                    state = os.stat(name, dir_fd=self._uploads, follow_symlinks=False)
-                    if state.st_mtime <= latest:
-                        self._calls.unlink(name, dir_fd=self._uploads)
-                        swept += 1
-        return swept
+            return sum(self._swept(name, latest) for name in self._names(self._uploads))
+
+    def _swept(self, name: str, latest: float) -> bool:
+        try:
+            descriptor = self._calls.open(name, _READ, dir_fd=self._uploads)
+        except FileNotFoundError:
+            return False
+        try:
+            if os.fstat(descriptor).st_mtime > latest or not _locked(descriptor):
+                return False
+            self._calls.unlink(name, dir_fd=self._uploads)
+        except FileNotFoundError:
+            return False
+        else:
+            return True
+        finally:
+            os.close(descriptor)
 
     def location(self, key: BlobKey) -> str | None:
         """The object's path below the root."""
@@ -247,6 +260,17 @@ class DiskStorage:
             os.close(descriptor)
 
 
+def _locked(descriptor: int) -> bool:
+    """Take the lock that a living writer holds on its file, and its death releases."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # a file system without locks: its age must do
+    return True
+
+
 def _is(entry: os.DirEntry[str], *, folder: bool) -> bool:
     if folder:
         return entry.is_dir(follow_symlinks=False)
@@ -302,6 +326,7 @@ class DiskWriter:
     def _begin(self) -> None:
         self._upload = upload_name()
         self._file = self._calls.open(self._upload, _CREATE, _FILE_MODE, dir_fd=self._uploads)
+        _locked(self._file)
         # A forgotten writer gives its descriptor back; its file is left to `sweep`.
         self._close = weakref.finalize(self, os.close, self._file)
 
