@@ -203,3 +203,40 @@ def test_head_and_unchanged_have_no_body(server):
         assert ask(connection, f"GET {path} HTTP/1.1\r\nIf-None-Match: *\r\n") == (304, b"")
         assert ask(connection, f"GET {path} HTTP/1.1\r\nRange: bytes=9999999-\r\n")[0] == 416
         assert ask(connection, f"GET {path} HTTP/1.1\r\n")[1] == BIG
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_refused_body_is_no_request(server, chunked):
+    """A request hidden in the body of a refused upload, sent with the next one, is not answered."""
+    hidden = f"DELETE {RECIPE}/r0 HTTP/1.1\r\nHost: server.example\r\n{SIGNED}\r\n".encode()
+    size = len(hidden)
+    framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {size}"
+    body = b"%x\r\n%s\r\n0\r\n\r\n" % (size, hidden) if chunked else hidden
+    head = (
+        f"PUT {RECIPE}/r9/files/conanfile.py HTTP/1.1\r\nHost: server.example\r\n{framing}\r\n\r\n"
+    )
+    last = b"GET /healthz HTTP/1.1\r\nHost: server.example\r\nConnection: close\r\n\r\n"
+    with server.connect() as connection, connection.makefile("rb") as answers:
+        connection.sendall(head.encode() + body + last)
+        assert re.findall(rb"HTTP/1\.1 (\d+)", answers.read()) == [b"401", b"200"]
+    assert server.ask(f"GET {RECIPE}/r0/files/conanfile.py HTTP/1.1\r\n")[0] == 200
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 9000000000", "Transfer-Encoding: chunked"])
+def test_refusal_comes_before_the_body(server, framing):
+    """A client that waits before it sends a large upload is told without it."""
+    with server.connect() as connection:
+        head = f"PUT {RECIPE}/r9/files/conanfile.py HTTP/1.1\r\n{framing}\r\n"
+        assert ask(connection, head) == (401, b"Sign in to do this.")
+
+
+@pytest.mark.parametrize(
+    "framing",
+    ["Content-Length: 3\r\nTransfer-Encoding: chunked", "Content-Length: +3",
+     "Content-Length: 3\r\nContent-Length: 4", "Transfer-Encoding: chunked, identity"],
+)  # fmt: skip
+def test_contradictory_framing_is_refused(server, framing):
+    """Nobody guesses where a body ends: it is refused, whoever sends it, and not stored."""
+    head = f"PUT {RECIPE}/r7/files/conanfile.py HTTP/1.1\r\n{SIGNED}{framing}\r\n"
+    assert server.ask(head, b"3\r\nabc\r\n0\r\n\r\n")[0] in {400, 501}
+    assert server.ask(f"GET {RECIPE}/r7/files/conanfile.py HTTP/1.1\r\n")[0] == 404
