@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +35,8 @@ class Watched:
 
     server: LiveServer
     pid: int
+    # A password would be hashed now and then, which takes 64 MiB by design; a login does not.
+    word: str = f"Basic {base64.b64encode(f'admin:{ADMIN}'.encode()).decode()}"
 
     def processes(self) -> list[int]:
         """The server's first process and its workers."""
@@ -50,9 +53,8 @@ class Watched:
 
     def request(self, method: str, path: str, body=None, *, chunked=False) -> tuple[int, str, int]:
         """Status, sha256 and length of the answer, which is read in pieces."""
-        word = base64.b64encode(f"admin:{ADMIN}".encode()).decode()
         connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=600)
-        fields = {"Authorization": f"Basic {word}"}
+        fields = {"Authorization": self.word}
         if body is not None and not isinstance(body, bytes):
             body, length = body
             fields |= {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": length}
@@ -99,11 +101,19 @@ def watched() -> Iterator[Watched]:
         try:
             await_health(server, process, log)
             found = Watched(server, process.pid)
+            found = attrs.evolve(found, word=f"Bearer {log_in(found)}")
             warm_up(found)
             yield found
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(30)
+
+
+def log_in(watched: Watched) -> str:
+    url = f"{watched.server.remote}/v2/users/authenticate"
+    request = urllib.request.Request(url, headers={"Authorization": watched.word})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return answer.read().decode()
 
 
 def warm_up(watched: Watched) -> None:
