@@ -100,3 +100,9 @@ def test_two_framings_are_refused():
     """A length and a transfer coding at once are how requests are smuggled."""
     with pytest.raises(InvalidPathError):
         body_length({"CONTENT_LENGTH": "3", "HTTP_TRANSFER_ENCODING": "chunked"})
+
+
+def test_reading_nothing_says_nothing():
+    """A read of no bytes is not an early end, and the end stays the end."""
+    body = Body({"wsgi.input": io.BytesIO(b"ab"), **CHUNKED}, None, 100)
+    assert (body.read(0), body.read(9), body.read(9), body.read(9)) == (b"", b"ab", b"", b"")

@@ -121,3 +121,11 @@ def test_target_is_a_path(raw):
 def test_plus_stays():
     """Only in a query does a plus mean a space."""
     assert read_target(environ("/gtk+/c%2B%2B")).segments == ("gtk+", "c++")
+
+
+def test_path_begins_with_a_slash():
+    """What a server or a front application made of a path is not taken on trust."""
+    made = environ("/a/b")
+    made["PATH_INFO"] = "a/b"
+    with pytest.raises(InvalidPathError):
+        read_target(made)
