@@ -12,6 +12,7 @@ FUNCTION_LINES = 50
 
 LONG_MODULES: dict[str, str] = {
     "repocore.testing.contracts.storage": "every check of one contract, each a few lines",
+    "repocore.testing.machines.files": "one machine: its rules, its model and its deaths",
     "repocore.testing.fakes": "every fake of the harness, each a few lines",
 }
 LONG_FUNCTIONS: dict[str, str] = {
@@ -57,6 +58,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "repocore.testing.contracts.authenticator": "tests/contracts/test_authenticator.py",
     "repocore.testing.contracts.authorizer": "tests/contracts/test_authorizer.py",
     "repocore.testing.contracts.storage": "tests/contracts/test_storage.py",
+    "repocore.testing.machines.files": "tests/machines/test_files.py",
     "repocore.testing.strategies": "tests/contracts/test_authorizer.py",
 }
 
