@@ -259,6 +259,7 @@ class FilesMachine(RuleBasedStateMachine):
         collect = self._once(self.fleet[who], step, lambda: self._collect(other))
         with contextlib.suppress(StorageError), collect:
             self._put(self.fleet[who], revision, name, body)
+        self._check()
 
     @rule(
         who=_processes,
@@ -305,6 +306,7 @@ class FilesMachine(RuleBasedStateMachine):
         other = self.fleet[1 - who]
         with self._once(self.fleet[who], step, lambda: self._put(other, revision, name, body)):
             self._collect(self.fleet[who])
+        self._check()
 
     # ---------------------------------------------------------------------------- judgement
 
@@ -425,3 +427,9 @@ class FilesMachine(RuleBasedStateMachine):
         with contextlib.suppress(Crash), self._once(process, step, crash):
             work(process)
         process.restart()
+        self._check()
+
+    def _check(self) -> None:
+        """Also what is not visible yet has its bytes."""
+        report = self.fleet[0].session.upkeep.check()
+        assert report.ok, report.problems
