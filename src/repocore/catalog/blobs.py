@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import attrs
-from sqlalchemy import Connection, Exists, case, delete, exists, func, select, update
+from sqlalchemy import Connection, Exists, bindparam, case, delete, exists, func, select, update
 
 from repocore.catalog import tables
 from repocore.catalog.dialects import now
+from repocore.catalog.statements import Insert, Statement, columns
 from repocore.catalog.transactions import Transaction
 from repocore.model import BlobKey, Checksums, Digest
 
@@ -47,26 +48,12 @@ class Reserved:
     stored: bool
 
 
-def reserve(transaction: Transaction, checksums: Checksums, size: int) -> Reserved:
-    """Name the generation of these bytes, and keep the collector away for its grace period."""
-    key = BlobKey.make(checksums.sha256)
-    values = {
-        "digest": key.digest,
-        "generation": key.generation,
-        "size": size,
-        "sha1": checksums.sha1,
-        "md5": checksums.md5,
-        "stored_at": None,
-        "touched_at": now(),
-        "deleting": False,
-    }
-    row = transaction.upsert(_t, ["digest"], values, _renew)
-    return Reserved(BlobKey(row.digest, row.generation), row.stored_at is not None)
-
-
-def _renew(new: Any) -> dict[str, Any]:
+def _reserving(insert: Insert) -> Any:
+    values = columns(_t, stored_at=None, touched_at=now(), deleting=False)
+    statement = insert(_t).values(values)
+    new = statement.excluded
     # A row that is being deleted gives its digest to a new generation; its old key stays doomed.
-    return {
+    renewed = {
         "generation": case((_t.c.deleting, new.generation), else_=_t.c.generation),
         "stored_at": case((_t.c.deleting, None), else_=_t.c.stored_at),
         "deleting": False,
@@ -74,19 +61,41 @@ def _renew(new: Any) -> dict[str, Any]:
         "sha1": func.coalesce(new.sha1, _t.c.sha1),
         "md5": func.coalesce(new.md5, _t.c.md5),
     }
+    statement = statement.on_conflict_do_update(index_elements=[_t.c.digest], set_=renewed)
+    return statement.returning(_t.c.generation, _t.c.stored_at)
+
+
+_RESERVE = Statement(_reserving)
+
+
+def reserve(transaction: Transaction, checksums: Checksums, size: int) -> Reserved:
+    """Name the generation of these bytes, and keep the collector away for its grace period."""
+    key = BlobKey.make(checksums.sha256)
+    [(generation, stored_at)] = transaction.rows(
+        _RESERVE,
+        digest=key.digest,
+        generation=key.generation,
+        size=size,
+        sha1=checksums.sha1,
+        md5=checksums.md5,
+    )
+    return Reserved(BlobKey(key.digest, generation), stored_at is not None)
+
+
+# It must be this UPDATE: a read of the row, even a locking one, lets a collector pass between.
+_REFER = Statement(
+    lambda _: (
+        update(_t)
+        .where(_t.c.digest == bindparam("named"), _t.c.generation == bindparam("written"))
+        .where(~_t.c.deleting)
+        .values(touched_at=now(), stored_at=func.coalesce(_t.c.stored_at, now()))
+    )
+)
 
 
 def refer(transaction: Transaction, key: BlobKey) -> bool:
-    """Confirm that the stored bytes are still there; False: reserve and store again.
-
-    It must be this UPDATE: a read of the row, even a locking one, lets a collector pass between.
-    """
-    statement = (
-        update(_t)
-        .where(_t.c.digest == key.digest, _t.c.generation == key.generation, ~_t.c.deleting)
-        .values(touched_at=now(), stored_at=func.coalesce(_t.c.stored_at, now()))
-    )
-    return transaction.execute(statement).rowcount == 1
+    """Confirm that the stored bytes are still there; False: reserve and store again."""
+    return transaction.change(_REFER, named=key.digest, written=key.generation) == 1
 
 
 def touch(transaction: Transaction, digests: Iterable[str]) -> None:

@@ -54,10 +54,11 @@ class Catalog:
             try:
                 with self._dialect.writing() as connection:
                     return work(Transaction(connection, self._dialect, self.listened))
-            except DBAPIError as error:
-                again = getattr(error.orig, "sqlstate", None) in _GIVEN_UP
+            except (DBAPIError, *self._dialect.errors) as error:
+                cause = error.orig if isinstance(error, DBAPIError) else error
+                again = getattr(cause, "sqlstate", None) in _GIVEN_UP
                 if not again or attempt == _ATTEMPTS - 1:
-                    raise _storage_error(error) from error
+                    raise _storage_error(cause) from error
         raise AssertionError
 
     @contextmanager
@@ -126,10 +127,10 @@ def _absolute(url: str, folder: Path) -> str:
     return url
 
 
-def _storage_error(error: DBAPIError) -> StorageError:
-    reason = str(error.orig)
+def _storage_error(error: BaseException | None) -> StorageError:
+    reason = str(error)
     _log.error("catalog: %s", reason)
-    cause = getattr(error.orig, "__cause__", None)
+    cause = getattr(error, "__cause__", None)
     full = isinstance(cause, OSError) and cause.errno == errno.ENOSPC
     if full or "is full" in reason or "No space left" in reason:
         return StorageFullError()

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import attrs
-from sqlalchemy import func, or_, select, update
 
-from repocore.catalog import blobs, files, repositories, tables
-from repocore.catalog.dialects import now
+from repocore.catalog import blobs, drafts, files, repositories
+from repocore.catalog.drafts import ReleaseRow
 from repocore.catalog.rows import StoredRepository, canonical, file_of
 from repocore.catalog.transactions import Transaction
 from repocore.errors import ImmutableFileError, ReleaseMissingError
@@ -30,10 +28,6 @@ from repocore.model import (
 )
 
 __all__ = ["FileChange", "commit"]
-
-_f = tables.files
-_r = tables.releases
-_p = tables.partitions
 
 
 @attrs.frozen(kw_only=True)
@@ -70,15 +64,14 @@ def commit(transaction: Transaction, change: FileChange) -> File | None:
         _tell_file(transaction, change)
         return file
     _require_parent(transaction, change)
-    _lock(transaction, change.repository.id, facts.partition)
-    row = _draft(transaction, change)
+    drafts.lock(transaction, change.repository.id, facts.partition)
+    row = _draft(transaction, change, facts.partition, facts.release)
     removed = _make_room(transaction, change)
     repositories.charge(transaction, change.repository, -removed)
-    released = row.released_at is not None
-    if released and (replaced or removed) and not (facts.mutable or change.may_overwrite):
+    if row.released and (replaced or removed) and not (facts.mutable or change.may_overwrite):
         raise _refusal(change)
     _publish(transaction, change, row)
-    if released:
+    if row.released:
         _tell_file(transaction, change)
     return file
 
@@ -96,47 +89,34 @@ def _refusal(change: FileChange) -> ImmutableFileError:
 
 def _bind(transaction: Transaction, change: FileChange) -> tuple[File, int, bool]:
     """Write the file's row; returns it, the bytes it grew by, and whether other bytes went."""
-    facts = change.facts
-    values = {
-        "repository_id": change.repository.id,
-        "path": str(change.path),
-        "digest": change.key.digest,
-        "size": change.size,
-        "partition": facts.partition,
-        "release": facts.release,
-        "media_type": facts.media_type,
-        "mutable": facts.mutable,
-        "created_at": now(),
-        "created_by": change.by,
-    }
-    mine = (_f.c.repository_id == change.repository.id) & (_f.c.path == str(change.path))
-    before = None
-    if not transaction.insert_missing(_f, values):
-        before = transaction.execute(
-            select(_f.c.digest, _f.c.size).where(mine).with_for_update()
-        ).first()
-        if before is None:  # deleted between the two statements
-            return _bind(transaction, change)
-        if before.digest != change.key.digest:
-            del values["repository_id"], values["path"]
-            transaction.execute(update(_f).where(mine).values(**values))
-            blobs.touch(transaction, [before.digest])
-    born = transaction.execute(select(_f.c.created_at, _f.c.created_by).where(mine)).one()
+    bound = files.bind(
+        transaction,
+        repository_id=change.repository.id,
+        path=str(change.path),
+        digest=change.key.digest,
+        size=change.size,
+        partition=change.facts.partition,
+        release=change.facts.release,
+        media_type=change.facts.media_type,
+        mutable=change.facts.mutable,
+        created_by=change.by,
+    )
     columns = (
         change.key.digest,
         change.size,
-        facts.partition,
-        facts.release,
-        facts.media_type,
-        facts.mutable,
-        born.created_at,
-        born.created_by,
+        change.facts.partition,
+        change.facts.release,
+        change.facts.media_type,
+        change.facts.mutable,
+        bound.created_at,
+        bound.created_by,
         change.key.generation,
     )
     file = file_of(change.repository.value.address, str(change.path), columns)
-    if before is None:
+    if bound.before is None:
         return file, change.size, False
-    return file, change.size - before.size, before.digest != change.key.digest
+    digest, size = bound.before
+    return file, change.size - size, digest != change.key.digest
 
 
 def _require_parent(transaction: Transaction, change: FileChange) -> None:
@@ -147,58 +127,37 @@ def _require_parent(transaction: Transaction, change: FileChange) -> None:
     if change.facts.parent is None:
         return
     partition, _, name = change.facts.parent.rpartition("#")
-    repository = change.repository.id
-    mine = (_p.c.repository_id == repository) & (_p.c.name == partition)
-    transaction.execute(select(_p.c.serial).where(mine).with_for_update(read=True))
-    parent = (
-        (_r.c.repository_id == repository) & (_r.c.partition == partition) & (_r.c.name == name)
-    )
-    # A tombstone that nobody has begun to upload again has no time of a touch.
-    there = or_(_r.c.removed_at.is_(None), _r.c.touched_at.is_not(None))
-    if transaction.execute(select(_r.c.name).where(parent, there)).first() is None:
+    if not drafts.hold_parent(transaction, change.repository.id, partition, name):
         message = f"{change.path} belongs to something that is not there; upload that first."
         raise ReleaseMissingError(message)
 
 
-def _lock(transaction: Transaction, repository: int, partition: str) -> None:
-    values = {"repository_id": repository, "name": partition, "serial": 0}
-    if not transaction.insert_missing(_p, values):
-        mine = (_p.c.repository_id == repository) & (_p.c.name == partition)
-        transaction.execute(select(_p.c.serial).where(mine).with_for_update())
-
-
-def _draft(transaction: Transaction, change: FileChange) -> Any:
+def _draft(
+    transaction: Transaction, change: FileChange, partition: str, release: str
+) -> ReleaseRow:
     """The row of the file's release, made or brought up to date."""
     facts = change.facts
-    values = {
-        "repository_id": change.repository.id,
-        "partition": facts.partition,
-        "name": facts.release,
-        "package": facts.package or "",
-        "package_key": (facts.package or "").casefold(),
-        "version": facts.version or "",
-        "sort_key": change.sort_key,
-        "parent": facts.parent,
-        "serial": 0,
-        "touched_at": now(),
-        "record": facts.record,
-    }
-    transaction.insert_missing(_r, values)
-    mine = _release(change)
-    row = transaction.execute(select(_r).where(mine)).one()
-    again: dict[str, Any] = {}
-    if row.released_at is None or row.removed_at is not None:
-        again["touched_at"] = now()
-    if row.removed_at is not None and row.released_at is not None:
+    row = drafts.find(transaction, change.repository.id, partition, release)
+    if row is None:
+        return drafts.add(
+            transaction,
+            ReleaseRow(
+                repository=change.repository.id,
+                partition=partition,
+                name=release,
+                package=facts.package or "",
+                version=facts.version or "",
+                parent=facts.parent,
+                record=facts.record,
+            ),
+            change.sort_key,
+        )
+    if row.removed and row.released:
         # Uploaded again after its deletion: a draft, that stays a tombstone until it is whole.
-        again.update(released_at=None, yanked_at=None, record=facts.record)
-    else:
-        record = _merged(row.record, facts.record)
-        if record != row.record:
-            again["record"] = record
-    if again:
-        transaction.execute(update(_r).where(mine).values(**again))
-        row = transaction.execute(select(_r).where(mine)).one()
+        return drafts.begin_again(transaction, row, facts.record)
+    record = _merged(row.record, facts.record)
+    if not row.released or record != row.record:
+        return drafts.touch(transaction, row, record)
     return row
 
 
@@ -210,39 +169,22 @@ def _merged(old: bytes, new: bytes) -> bytes:
     return canonical(json.loads(old) | json.loads(new))
 
 
-def _release(change: FileChange) -> Any:
-    return (
-        (_r.c.repository_id == change.repository.id)
-        & (_r.c.partition == change.facts.partition)
-        & (_r.c.name == change.facts.release)
-    )
-
-
 def _make_room(transaction: Transaction, change: FileChange) -> int:
     """Delete what the file takes the place of; returns the bytes."""
     if not change.facts.replaces:
         return 0
     paths = [str(path) for path in change.facts.replaces]
-    where = (_f.c.repository_id == change.repository.id) & _f.c.path.in_(paths)
-    return files.remove(transaction, where)[1]
+    return files.remove(transaction, files.select_paths(change.repository.id, paths))[1]
 
 
-def _publish(transaction: Transaction, change: FileChange, row: Any) -> None:
+def _publish(transaction: Transaction, change: FileChange, row: ReleaseRow) -> None:
     """Release what became whole; put an older release in front when it is announced again."""
-    if change.facts.mutable or not (row.released_at is None or change.facts.announces):
+    if change.facts.mutable or (row.released and not change.facts.announces):
         return
-    repository = change.repository
-    address = repository.value.address
-    newest = transaction.execute(
-        select(func.max(_r.c.serial).label("serial"), func.max(_r.c.released_at).label("at")).where(
-            _r.c.repository_id == repository.id,
-            _r.c.partition == row.partition,
-            _r.c.released_at.is_not(None),
-            _r.c.removed_at.is_(None),
-        )
-    ).one()
-    if row.released_at is not None and row.serial == newest.serial:
+    newest = drafts.newest(transaction, row)
+    if row.released and row.serial == newest.serial:
         return
+    address = change.repository.value.address
     draft = DraftRelease(
         repository=address,
         partition=row.partition,
@@ -252,35 +194,18 @@ def _publish(transaction: Transaction, change: FileChange, row: Any) -> None:
         parent=row.parent,
         record=row.record,
     )
-    stored = files.of_release(
-        transaction.connection, repository.id, address, row.partition, row.name
-    )
-    if not change.whole(draft, stored):
-        return
-    _raise(transaction, change, row, newest.at)
+    stored = files.of_draft(transaction, row.repository, address, row.partition, row.name)
+    if change.whole(draft, stored):
+        serial = drafts.publish(transaction, row, newest.released_at)
+        _tell_release(transaction, change, row, serial)
 
 
-def _raise(transaction: Transaction, change: FileChange, row: Any, before: int | None) -> None:
-    """Give a release the next serial, and a time after every earlier one of its partition."""
-    repository = change.repository
-    mine = (_p.c.repository_id == repository.id) & (_p.c.name == row.partition)
-    serial = transaction.execute(
-        update(_p).where(mine).values(serial=_p.c.serial + 1).returning(_p.c.serial)
-    ).scalar_one()
-    current = transaction.connection.scalar(select(now())) or 0
-    transaction.execute(
-        update(_r)
-        .where(_release(change))
-        .values(
-            serial=serial,
-            released_at=max(current, (before or 0) + 1),
-            removed_at=None,
-            touched_at=None,
-        )
-    )
+def _tell_release(
+    transaction: Transaction, change: FileChange, row: ReleaseRow, serial: int
+) -> None:
     transaction.emit(
         ReleaseAdded(
-            repository=repository.value.address,
+            repository=change.repository.value.address,
             partition=row.partition,
             release=row.name,
             package=row.package,

@@ -56,6 +56,8 @@ class Dialect(Protocol):
     engine: Engine
     #: How raw statements mark a parameter.
     mark: str
+    #: What the driver raises.
+    errors: tuple[type[Exception], ...]
 
     def insert(self, table: Table, /) -> Any:
         """The INSERT that knows ON CONFLICT."""
@@ -103,6 +105,7 @@ class SQLite:
     """
 
     mark = "?"
+    errors: tuple[type[Exception], ...] = (sqlite3.Error,)
 
     def __init__(self, url: URL, clock: Callable[[], int]) -> None:
         if not url.database or url.database == ":memory:":
@@ -172,6 +175,7 @@ class PostgreSQL:
     """A server; rows lock themselves."""
 
     mark = "%s"
+    errors: tuple[type[Exception], ...]
 
     def __init__(self, url: URL) -> None:
         url = url.set(drivername="postgresql+psycopg")
@@ -180,6 +184,7 @@ class PostgreSQL:
         except (NoSuchModuleError, ImportError) as error:
             message = "PostgreSQL needs the extra: pip install 'repocore[postgres]'."
             raise ConfigurationError(message) from error
+        self.errors = (cast("Any", self.engine.dialect).dbapi.Error,)
 
     def raw(self) -> Any:
         """A new connection in autocommit."""

@@ -5,14 +5,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, select
+import attrs
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    or_,
+    select,
+    update,
+)
 
-from repocore.catalog import blobs, tables
+from repocore.catalog import blobs, statements, tables
+from repocore.catalog.dialects import now
 from repocore.catalog.rows import file_of
+from repocore.catalog.statements import Insert, Statement
 from repocore.catalog.transactions import Transaction
 from repocore.model import File
 
-__all__ = ["columns", "of_release", "page", "remove", "visible", "within"]
+__all__ = [
+    "Bound",
+    "bind",
+    "columns",
+    "of_draft",
+    "of_release",
+    "page",
+    "remove",
+    "select_paths",
+    "visible",
+    "within",
+]
 
 _f = tables.files
 _b = tables.blobs
@@ -64,11 +88,8 @@ def within(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
     return and_(column >= prefix, column < prefix + "\U0010ffff")
 
 
-def of_release(
-    connection: Connection, repository: int, address: str, partition: str, release: str
-) -> list[File]:
-    """The files of a release or a draft, by path."""
-    statement = (
+def _of_release(repository: Any, partition: Any, release: Any) -> Any:
+    return (
         select(_f.c.path, *columns)
         .join(_b, _b.c.digest == _f.c.digest)
         .where(
@@ -78,7 +99,97 @@ def of_release(
         )
         .order_by(_f.c.path)
     )
-    return [file_of(address, row[0], row[1:]) for row in connection.execute(statement)]
+
+
+def of_release(
+    connection: Connection, repository: int, address: str, partition: str, release: str
+) -> list[File]:
+    """The files of a release or a draft, by path."""
+    rows = connection.execute(_of_release(repository, partition, release))
+    return [file_of(address, row[0], row[1:]) for row in rows]
+
+
+_OF_DRAFT = Statement(
+    lambda _: _of_release(bindparam("repository"), bindparam("in_partition"), bindparam("of"))
+)
+
+
+def of_draft(
+    transaction: Transaction, repository: int, address: str, partition: str, release: str
+) -> list[File]:
+    """As `of_release`, as the transaction sees them."""
+    rows = transaction.rows(_OF_DRAFT, repository=repository, in_partition=partition, of=release)
+    return [file_of(address, row[0], row[1:]) for row in rows]
+
+
+def select_paths(repository: int, paths: Sequence[str]) -> ColumnElement[bool]:
+    """The files of these paths."""
+    return (_f.c.repository_id == repository) & _f.c.path.in_(paths)
+
+
+_mine = (_f.c.repository_id == bindparam("repository")) & (_f.c.path == bindparam("named"))
+
+
+def _inserting(insert: Insert) -> Any:
+    values = statements.columns(_f, created_at=now())
+    del values["id"]
+    # RETURNING, because not every driver counts the rows of an INSERT.
+    return insert(_f).values(values).on_conflict_do_nothing().returning(_f.c.created_at)
+
+
+_INSERT = Statement(_inserting)
+_BEFORE = Statement(
+    lambda _: (
+        select(_f.c.digest, _f.c.size, _f.c.created_at, _f.c.created_by)
+        .where(_mine)
+        .with_for_update()
+    )
+)
+_REPLACE = Statement(
+    lambda _: (
+        update(_f)
+        .where(_mine)
+        .values(
+            {
+                name: value
+                for name, value in statements.columns(_f, created_at=now()).items()
+                if name not in {"id", "repository_id", "path"}
+            }
+        )
+        .returning(_f.c.created_at)
+    )
+)
+
+
+@attrs.frozen
+class Bound:
+    """When a file got its bytes, from whom, and (digest, size) of those it had before."""
+
+    created_at: int
+    created_by: str
+    before: tuple[str, int] | None = None
+
+
+def bind(transaction: Transaction, **values: Any) -> Bound:
+    """Write the row of a path; the same bytes again change nothing.
+
+    ``values`` are the table's columns without ``id`` and ``created_at``.
+    """
+    repository, path = values["repository_id"], values["path"]
+    while True:
+        inserted = transaction.rows(_INSERT, **values)
+        if inserted:
+            return Bound(inserted[0][0], values["created_by"])
+        rows = transaction.rows(_BEFORE, repository=repository, named=path)
+        if rows:
+            break
+        # Deleted between the two statements.
+    digest, size, created_at, created_by = rows[0]
+    if digest == values["digest"]:
+        return Bound(created_at, created_by, (digest, size))
+    replaced = transaction.rows(_REPLACE, repository=repository, named=path, **values)
+    blobs.touch(transaction, [digest])
+    return Bound(replaced[0][0], values["created_by"], (digest, size))
 
 
 def remove(transaction: Transaction, where: ColumnElement[bool]) -> tuple[int, int]:

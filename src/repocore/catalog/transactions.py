@@ -12,6 +12,7 @@ from sqlalchemy.engine import CursorResult
 
 from repocore.catalog import tables
 from repocore.catalog.dialects import Dialect, now
+from repocore.catalog.statements import Statement
 from repocore.model import Event
 
 __all__ = ["Transaction"]
@@ -29,6 +30,19 @@ class Transaction:
     def execute(self, statement: Executable) -> CursorResult[Any]:
         """Run one statement."""
         return self.connection.execute(statement)
+
+    def rows(self, statement: Statement, **values: Any) -> list[Any]:
+        """Run a statement of the write path; returns its rows as tuples."""
+        return self._run(statement, values).fetchall()
+
+    def change(self, statement: Statement, **values: Any) -> int:
+        """Run a statement of the write path that returns no rows; how many it changed."""
+        return self._run(statement, values).rowcount
+
+    def _run(self, statement: Statement, values: Mapping[str, Any]) -> Any:
+        dialect = self.dialect
+        driver = self.connection.connection.driver_connection
+        return statement.run(driver, dialect.engine.dialect, dialect.insert, values)
 
     def insert_missing(self, table: Table, values: Mapping[str, Any]) -> bool:
         """Insert a row unless its unique key is taken; says whether it was inserted."""

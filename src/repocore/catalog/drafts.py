@@ -1,0 +1,231 @@
+"""The statements of a commit on partitions and releases; `releases` has all others.
+
+The caller holds the partition's row from `lock` on, so what is read here stays true.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+from sqlalchemy import bindparam, case, func, insert, or_, select, update
+
+from repocore.catalog import statements, tables
+from repocore.catalog.dialects import now
+from repocore.catalog.statements import Insert, Statement
+from repocore.catalog.transactions import Transaction
+
+__all__ = [
+    "Newest",
+    "ReleaseRow",
+    "add",
+    "begin_again",
+    "find",
+    "hold_parent",
+    "lock",
+    "newest",
+    "publish",
+    "touch",
+]
+
+_r = tables.releases
+_p = tables.partitions
+
+# Named apart from the columns: an UPDATE takes the columns' own names for what it sets.
+_partition = (_p.c.repository_id == bindparam("repository")) & (_p.c.name == bindparam("within"))
+_siblings = (_r.c.repository_id == bindparam("repository")) & (
+    _r.c.partition == bindparam("within")
+)
+_mine = _siblings & (_r.c.name == bindparam("named"))
+
+
+@attrs.frozen(kw_only=True)
+class ReleaseRow:
+    """A release as a commit sees it: a draft, a tombstone, or visible."""
+
+    repository: int
+    partition: str
+    name: str
+    package: str
+    version: str
+    parent: str | None
+    record: bytes
+    serial: int = 0
+    released: bool = False
+    removed: bool = False
+
+
+_HOLD = Statement(lambda _: select(_p.c.serial).where(_partition).with_for_update(read=True))
+# A tombstone that nobody has begun to upload again has no time of a touch.
+_THERE = Statement(
+    lambda _: select(_r.c.name).where(
+        _mine, or_(_r.c.removed_at.is_(None), _r.c.touched_at.is_not(None))
+    )
+)
+
+
+def hold_parent(transaction: Transaction, repository: int, partition: str, name: str) -> bool:
+    """Hold a partition, shared, to the commit; whether that release or draft is in it."""
+    transaction.rows(_HOLD, repository=repository, within=partition)
+    return bool(transaction.rows(_THERE, repository=repository, within=partition, named=name))
+
+
+def _opening(insert: Insert) -> Any:
+    statement = insert(_p).values(statements.columns(_p, serial=0))
+    return statement.on_conflict_do_nothing().returning(_p.c.serial)
+
+
+_OPEN = Statement(_opening)
+_LOCK = Statement(lambda _: select(_p.c.serial).where(_partition).with_for_update())
+
+
+def lock(transaction: Transaction, repository: int, partition: str) -> None:
+    """Hold a partition's row alone, to the commit; a partition that is new is made."""
+    if transaction.rows(_LOCK, repository=repository, within=partition):
+        return
+    if not transaction.rows(_OPEN, repository_id=repository, name=partition):
+        transaction.rows(_LOCK, repository=repository, within=partition)
+
+
+_FIND = Statement(
+    lambda _: select(
+        _r.c.package,
+        _r.c.version,
+        _r.c.parent,
+        _r.c.record,
+        _r.c.serial,
+        _r.c.released_at,
+        _r.c.removed_at,
+    ).where(_mine)
+)
+
+
+def find(transaction: Transaction, repository: int, partition: str, name: str) -> ReleaseRow | None:
+    """A release, whatever its state."""
+    rows = transaction.rows(_FIND, repository=repository, within=partition, named=name)
+    if not rows:
+        return None
+    package, version, parent, record, serial, released_at, removed_at = rows[0]
+    return ReleaseRow(
+        repository=repository,
+        partition=partition,
+        name=name,
+        package=package,
+        version=version,
+        parent=parent,
+        record=record,
+        serial=serial,
+        released=released_at is not None,
+        removed=removed_at is not None,
+    )
+
+
+_unset = {"released_at": None, "yanked_at": None, "removed_at": None}
+_ADD = Statement(
+    lambda _: insert(_r).values(statements.columns(_r, serial=0, touched_at=now(), **_unset))
+)
+
+
+def add(transaction: Transaction, row: ReleaseRow, sort_key: bytes) -> ReleaseRow:
+    """Begin a draft."""
+    transaction.change(
+        _ADD,
+        repository_id=row.repository,
+        partition=row.partition,
+        name=row.name,
+        package=row.package,
+        package_key=row.package.casefold(),
+        version=row.version,
+        sort_key=sort_key,
+        parent=row.parent,
+        record=row.record,
+    )
+    return row
+
+
+_WRITE = Statement(lambda _: update(_r).where(_mine).values(record=bindparam("record")))
+_TOUCH = Statement(
+    lambda _: update(_r).where(_mine).values(record=bindparam("record"), touched_at=now())
+)
+
+
+def touch(transaction: Transaction, row: ReleaseRow, record: bytes) -> ReleaseRow:
+    """Write a release's record; a draft begins to wait anew."""
+    statement = _WRITE if row.released else _TOUCH
+    _change(transaction, statement, row, record=record)
+    return attrs.evolve(row, record=record)
+
+
+_BEGIN_AGAIN = Statement(
+    lambda _: (
+        update(_r)
+        .where(_mine)
+        .values(record=bindparam("record"), touched_at=now(), released_at=None, yanked_at=None)
+    )
+)
+
+
+def begin_again(transaction: Transaction, row: ReleaseRow, record: bytes) -> ReleaseRow:
+    """Make a draft of a tombstone, which is one still to everybody else."""
+    _change(transaction, _BEGIN_AGAIN, row, record=record)
+    return attrs.evolve(row, record=record, released=False)
+
+
+_NEWEST = Statement(
+    lambda _: select(func.max(_r.c.serial), func.max(_r.c.released_at)).where(
+        _siblings, _r.c.released_at.is_not(None), _r.c.removed_at.is_(None)
+    )
+)
+
+
+@attrs.frozen
+class Newest:
+    """The highest serial and the latest time of a partition's visible releases."""
+
+    serial: int | None
+    released_at: int | None
+
+
+def newest(transaction: Transaction, row: ReleaseRow) -> Newest:
+    """The newest visible release beside a release, itself included."""
+    rows = transaction.rows(_NEWEST, repository=row.repository, within=row.partition)
+    return Newest(*rows[0])
+
+
+_SERIAL = Statement(
+    lambda _: update(_p).where(_partition).values(serial=_p.c.serial + 1).returning(_p.c.serial)
+)
+
+
+def _publishing(_insert: Any) -> Any:
+    earliest = bindparam("earliest", type_=_r.c.released_at.type)
+    return (
+        update(_r)
+        .where(_mine)
+        .values(
+            serial=bindparam("serial"),
+            released_at=case((now() > earliest, now()), else_=earliest),
+            removed_at=None,
+            touched_at=None,
+        )
+    )
+
+
+_PUBLISH = Statement(_publishing)
+
+
+def publish(transaction: Transaction, row: ReleaseRow, before: int | None) -> int:
+    """Give a release the next serial, which is returned, and a time later than ``before``."""
+    [(serial,)] = transaction.rows(_SERIAL, repository=row.repository, within=row.partition)
+    _change(transaction, _PUBLISH, row, serial=serial, earliest=(before or 0) + 1)
+    return serial
+
+
+def _change(transaction: Transaction, statement: Statement, row: ReleaseRow, **values: Any) -> None:
+    transaction.change(
+        statement,
+        repository=row.repository,
+        within=row.partition,
+        named=row.name,
+        **values,
+    )
