@@ -27,6 +27,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "repocore.catalog.catalog": "tests/catalog/test_migrations.py",
     "repocore.catalog.commit": "tests/registry/test_files.py and test_releases.py",
     "repocore.catalog.dialects": "tests/catalog/test_writers.py",
+    "repocore.catalog.drafts": "tests/registry/test_files.py and test_releases.py",
     "repocore.catalog.downloads": "tests/registry/test_auditing.py",
     "repocore.catalog.events": "tests/registry/test_relay.py",
     "repocore.catalog.files": "tests/registry/test_files.py",
