@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -65,7 +65,7 @@ class Catalog:
     def snapshot(self) -> Generator[Connection]:
         """Read: every query of the block sees the same state."""
         engine = self._dialect.engine
-        options = {"repocore_read": True}
+        options: dict[str, Any] = {}
         if engine.dialect.name == "postgresql":
             options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         with engine.connect().execution_options(**options) as connection, connection.begin():
@@ -115,7 +115,7 @@ class Catalog:
     def close(self) -> None:
         """Close every connection; idempotent."""
         self.hot.close()
-        self._dialect.engine.dispose()
+        self._dialect.close()
 
 
 def _absolute(url: str, folder: Path) -> str:

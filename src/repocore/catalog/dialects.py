@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol, cast
 
@@ -75,6 +75,10 @@ class Dialect(Protocol):
         """Try to be the only one in the installation that does a thing; False when it is taken."""
         ...
 
+    def close(self) -> None:
+        """Close every connection; idempotent."""
+        ...
+
 
 def open_dialect(url: str, clock: Callable[[], int] | None = None) -> Dialect:
     """Open the database of a URL; raises `ConfigurationError` where it is none of ours."""
@@ -120,7 +124,10 @@ class SQLite:
         self.engine = create_engine(
             "sqlite://", creator=self.raw, pool_size=20, max_overflow=-1, poolclass=QueuePool
         )
-        event.listen(self.engine, "begin", _begin_immediate)
+        event.listen(self.engine, "begin", _begin)
+        # Writers queue anyway, so they share a connection: to check one out, reset it and give it
+        # back takes longer than a small transaction.
+        self._writer: Connection | None = None
 
     def raw(self) -> sqlite3.Connection:
         """A new connection in autocommit, with our clock and durable commits."""
@@ -146,10 +153,34 @@ class SQLite:
         with self._mutex:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX)
             try:
-                with self.engine.begin() as connection:
-                    yield connection
+                yield from self._transaction()
             finally:
                 fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+
+    def _transaction(self) -> Iterator[Connection]:
+        connection = self._writer
+        if connection is None:
+            connection = self._writer = self.engine.connect().execution_options(
+                isolation_level="AUTOCOMMIT"
+            )
+        driver: Any = connection.connection.driver_connection
+        driver.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            driver.execute("COMMIT")
+        except BaseException:
+            # Some failures, a full disk among them, have SQLite roll back by itself.
+            if driver.in_transaction:
+                driver.execute("ROLLBACK")
+            raise
+
+    def close(self) -> None:
+        """Close every connection; idempotent."""
+        with self._mutex:
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+        self.engine.dispose()
 
     @contextmanager
     def single(self, name: str) -> Generator[bool]:
@@ -166,9 +197,9 @@ class SQLite:
             os.close(handle)  # and with it the lock
 
 
-def _begin_immediate(connection: Connection) -> None:
-    options = connection.get_execution_options()
-    connection.exec_driver_sql("BEGIN" if options.get("repocore_read") else "BEGIN IMMEDIATE")
+def _begin(connection: Connection) -> None:
+    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+        connection.exec_driver_sql("BEGIN")
 
 
 class PostgreSQL:
@@ -211,3 +242,7 @@ class PostgreSQL:
             key = func.hashtextextended(f"repocore {name}", 0)
             # Held to the end of the transaction: it needs no release that could be forgotten.
             yield bool(connection.scalar(func.pg_try_advisory_xact_lock(key).select()))
+
+    def close(self) -> None:
+        """Close every connection; idempotent."""
+        self.engine.dispose()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
-from sqlalchemy import bindparam, case, func, insert, or_, select, update
+from sqlalchemy import bindparam, case, insert, or_, select, update
 
 from repocore.catalog import statements, tables
 from repocore.catalog.dialects import now
@@ -172,24 +172,27 @@ def begin_again(transaction: Transaction, row: ReleaseRow, record: bytes) -> Rel
 
 
 _NEWEST = Statement(
-    lambda _: select(func.max(_r.c.serial), func.max(_r.c.released_at)).where(
-        _siblings, _r.c.released_at.is_not(None), _r.c.removed_at.is_(None)
+    lambda _: (
+        select(_r.c.serial, _r.c.released_at)
+        .where(_siblings, _r.c.released_at.is_not(None), _r.c.removed_at.is_(None))
+        .order_by(_r.c.serial.desc())
+        .limit(1)
     )
 )
 
 
 @attrs.frozen
 class Newest:
-    """The highest serial and the latest time of a partition's visible releases."""
+    """The serial and the time of a partition's newest visible release: the highest of both."""
 
-    serial: int | None
-    released_at: int | None
+    serial: int = 0
+    released_at: int = 0
 
 
 def newest(transaction: Transaction, row: ReleaseRow) -> Newest:
     """The newest visible release beside a release, itself included."""
     rows = transaction.rows(_NEWEST, repository=row.repository, within=row.partition)
-    return Newest(*rows[0])
+    return Newest(*rows[0]) if rows else Newest()
 
 
 _SERIAL = Statement(
@@ -214,10 +217,10 @@ def _publishing(_insert: Any) -> Any:
 _PUBLISH = Statement(_publishing)
 
 
-def publish(transaction: Transaction, row: ReleaseRow, before: int | None) -> int:
+def publish(transaction: Transaction, row: ReleaseRow, before: int) -> int:
     """Give a release the next serial, which is returned, and a time later than ``before``."""
     [(serial,)] = transaction.rows(_SERIAL, repository=row.repository, within=row.partition)
-    _change(transaction, _PUBLISH, row, serial=serial, earliest=(before or 0) + 1)
+    _change(transaction, _PUBLISH, row, serial=serial, earliest=before + 1)
     return serial
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import attrs
@@ -89,6 +89,7 @@ def within(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
 
 
 def _of_release(repository: Any, partition: Any, release: Any) -> Any:
+    # Ordered by us: an ORDER BY would have SQLite walk the repository's paths for it.
     return (
         select(_f.c.path, *columns)
         .join(_b, _b.c.digest == _f.c.digest)
@@ -97,8 +98,12 @@ def _of_release(repository: Any, partition: Any, release: Any) -> Any:
             _f.c.partition == partition,
             _f.c.release == release,
         )
-        .order_by(_f.c.path)
     )
+
+
+def _by_path(address: str, rows: Iterable[Any]) -> list[File]:
+    found = [file_of(address, row[0], row[1:]) for row in rows]
+    return sorted(found, key=lambda file: str(file.path).encode())
 
 
 def of_release(
@@ -106,7 +111,7 @@ def of_release(
 ) -> list[File]:
     """The files of a release or a draft, by path."""
     rows = connection.execute(_of_release(repository, partition, release))
-    return [file_of(address, row[0], row[1:]) for row in rows]
+    return _by_path(address, rows.all())
 
 
 _OF_DRAFT = Statement(
@@ -119,7 +124,7 @@ def of_draft(
 ) -> list[File]:
     """As `of_release`, as the transaction sees them."""
     rows = transaction.rows(_OF_DRAFT, repository=repository, in_partition=partition, of=release)
-    return [file_of(address, row[0], row[1:]) for row in rows]
+    return _by_path(address, rows)
 
 
 def select_paths(repository: int, paths: Sequence[str]) -> ColumnElement[bool]:

@@ -20,9 +20,10 @@ _VERSION = "SELECT version FROM access"
 
 _LATEST = """
 SELECT a.version, r.name, r.released_at FROM access a
-LEFT JOIN releases r ON r.repository_id = ? AND r.partition = ?
- AND r.released_at IS NOT NULL AND r.removed_at IS NULL AND r.yanked_at IS NULL
-ORDER BY r.serial DESC LIMIT 1
+LEFT JOIN (
+  SELECT name, released_at FROM releases WHERE repository_id = ? AND partition = ?
+  AND released_at IS NOT NULL AND removed_at IS NULL AND yanked_at IS NULL
+  ORDER BY serial DESC LIMIT 1) r ON TRUE
 """
 
 _RELEASES = """
