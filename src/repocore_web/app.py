@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl, quote
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -79,7 +80,7 @@ class _Application:
         self._limit = settings.limits.max_body
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        number = secrets.token_hex(8)
+        number = os.urandom(8).hex()
         extra = [("X-Request-Id", number)]
         match: Match | None = None
         try:
@@ -108,7 +109,7 @@ class _Application:
         credentials = read_credentials(environ, target.token)
         length = body_length(environ)
         session = self._registry.connect(credentials)
-        above = quote("/".join(target.segments[: match.depth]), safe="/@+")
+        above = _quoted("/".join(target.segments[: match.depth])) if match.depth else ""
         query = environ.get("QUERY_STRING")
         request = Request(
             method=environ["REQUEST_METHOD"],
@@ -155,6 +156,11 @@ def _status(error: RepocoreError, route: Route[Session] | None) -> int:
         if kind in errors:
             return errors[kind]
     return status_for(error)
+
+
+@lru_cache(maxsize=256)
+def _quoted(mount: str) -> str:
+    return quote(mount, safe="/@+")
 
 
 def _query(text: str) -> dict[str, str]:

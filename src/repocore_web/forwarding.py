@@ -42,7 +42,8 @@ class Forwarding:
             message = "The Host field is not the name of a server."
             raise InvalidPathError(message)
         # PEP 3333: the environ holds bytes in the guise of latin-1.
-        prefix = quote(environ.get("SCRIPT_NAME", "").rstrip("/").encode("latin-1"), safe="/~")
+        mount: str = environ.get("SCRIPT_NAME", "")
+        prefix = quote(mount.rstrip("/").encode("latin-1"), safe="/~") if mount else ""
         if self._public is not None:
             return self._public + prefix
         scheme: str = environ.get("wsgi.url_scheme", "http")

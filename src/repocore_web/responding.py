@@ -10,6 +10,7 @@ import io
 import os
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import BinaryIO, Final
 from urllib.parse import quote
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -32,6 +33,8 @@ REASONS: Final = {
     503: "Service Unavailable", 507: "Insufficient Storage",
 }  # fmt: skip
 
+#: A date as a header field has it; a file's is the same each time.
+_date = lru_cache(maxsize=1024)(http_date)
 _CHUNK: Final = 1 << 18
 _WORD = re.compile(r"[A-Za-z0-9._+-]+\Z")
 
@@ -69,8 +72,9 @@ class Sender:
         body = response.body
         if isinstance(body, FileContent):
             status, headers, chunks = self._file(environ, body)
-            own = {name.lower() for name, _ in response.headers}
-            headers = [field for field in headers if field[0].lower() not in own]
+            if response.headers:
+                own = {name.lower() for name, _ in response.headers}
+                headers = [field for field in headers if field[0].lower() not in own]
             _start(start_response, status, [*response.headers, *headers, _NOSNIFF, *extra])
             return chunks
         headers = [*response.headers, _NOSNIFF, *extra]
@@ -90,7 +94,7 @@ class Sender:
     ) -> tuple[int, Headers, Iterable[bytes]]:
         file = content.file
         tag = f'"{file.digest}"'
-        headers = [("ETag", tag), ("Last-Modified", http_date(file.created_at)), _ASKED]
+        headers = [("ETag", tag), ("Last-Modified", _date(file.created_at)), _ASKED]
         if is_unchanged(environ, tag, file.created_at):
             return 304, headers, ()
         elsewhere = self._elsewhere(environ, content)

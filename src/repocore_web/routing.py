@@ -33,7 +33,9 @@ class _Place:
     """A route where it was mounted; ``address`` is None where the path says the repository."""
 
     route: Route[Session]
-    names: tuple[str, ...]
+    #: Each field and the segment that is its value; the field that is the rest, and its start.
+    fields: tuple[tuple[str, int], ...]
+    rest: tuple[str, int] | None
     address: str | None
     #: Segments of the path that lie above the template.
     depth: int
@@ -106,24 +108,45 @@ class Router:
                 "path; disable the plugin of one of them."
             )
             raise PluginError(message)
-        names = tuple(kind[1] for kind in map(_FIELD.match, segments) if kind)
-        if address is None:
-            names = ("", *names)
-        node.places[route.method] = _Place(route, names, address, len(above))
+        kinds = [(_FIELD.match(segment), at) for at, segment in enumerate(segments, len(above))]
+        named = [(kind[1], at, kind[2]) for kind, at in kinds if kind]
+        fields = tuple((name, at) for name, at, rest in named if not rest)
+        rest = next(((name, at) for name, at, rest in named if rest), None)
+        node.places[route.method] = _Place(route, fields, rest, address, len(above))
 
     def find(self, segments: tuple[str, ...], method: str) -> Match | None:
         """Who answers a path; a match without a route is a path that lacks the method."""
+        place = self._straight(segments, method)
+        if place is not None:
+            return _match(place, segments)
         allowed: set[str] = set()
-        for places, values in _walk(self._tree, segments):
-            place = places.get(method) or (places.get("GET") if method == "HEAD" else None)
+        for places in _walk(self._tree, segments):
+            place = _place(places, method)
             if place is not None:
-                return _match(place, segments, values)
+                return _match(place, segments)
             allowed.update(places)
         if not allowed:
             return None
         if "GET" in allowed:
             allowed.add("HEAD")
         return Match(None, {}, "", 0, tuple(sorted(allowed)))
+
+    def _straight(self, segments: tuple[str, ...], method: str) -> _Place | None:
+        """The place that is met without turning back once; nearly always there is one."""
+        node = self._tree
+        for segment in segments:
+            below = node.literals.get(segment) or node.field
+            if below is None:
+                if node.rest is None:
+                    return None
+                node = node.rest
+                break
+            node = below
+        return _place(node.places, method)
+
+
+def _place(places: Mapping[str, _Place], method: str) -> _Place | None:
+    return places.get(method) or (places.get("GET") if method == "HEAD" else None)
 
 
 def _segments(template: str) -> tuple[str, ...]:
@@ -148,34 +171,34 @@ def _segments(template: str) -> tuple[str, ...]:
     return segments
 
 
-def _match(place: _Place, segments: tuple[str, ...], values: tuple[str, ...]) -> Match:
-    fields = dict(zip(place.names, values, strict=True))
-    if place.address is not None:
-        return Match(place.route, fields, place.address, place.depth)
-    address = f"{segments[0]}/{fields.pop('')}"
+def _match(place: _Place, segments: tuple[str, ...]) -> Match:
+    fields = {name: segments[at] for name, at in place.fields}
+    if place.rest is not None:
+        name, at = place.rest
+        fields[name] = "/".join(segments[at:])
+    address = place.address
+    if address is None:
+        address = f"{segments[0]}/{segments[1]}"
     return Match(place.route, fields, address, place.depth)
 
 
-def _walk(
-    tree: _Node, segments: tuple[str, ...]
-) -> Iterator[tuple[dict[str, _Place], tuple[str, ...]]]:
-    """What a path leads to, the most literal first, with the values of the fields.
+def _walk(tree: _Node, segments: tuple[str, ...]) -> Iterator[dict[str, _Place]]:
+    """What a path leads to, the most literal first.
 
     Each node of the tree is met once at most, however many templates look alike.
     """
     end = len(segments)
-    nodes: list[tuple[_Node, int, tuple[str, ...]]] = [(tree, 0, ())]
+    nodes = [(tree, 0)]
     while nodes:
-        node, at, values = nodes.pop()
+        node, at = nodes.pop()
         if at == end:
             if node.places:
-                yield node.places, values
+                yield node.places
             continue
-        segment = segments[at]
         if node.rest is not None:
-            nodes.append((node.rest, end, (*values, "/".join(segments[at:]))))
+            nodes.append((node.rest, end))
         if node.field is not None:
-            nodes.append((node.field, at + 1, (*values, segment)))
-        literal = node.literals.get(segment)
+            nodes.append((node.field, at + 1))
+        literal = node.literals.get(segments[at])
         if literal is not None:
-            nodes.append((literal, at + 1, values))
+            nodes.append((literal, at + 1))

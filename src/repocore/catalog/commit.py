@@ -112,7 +112,7 @@ def _bind(transaction: Transaction, change: FileChange) -> tuple[File, int, bool
         bound.created_by,
         change.key.generation,
     )
-    file = file_of(change.repository.value.address, str(change.path), columns)
+    file = file_of(change.repository.value.address, change.path, columns)
     if bound.before is None:
         return file, change.size, False
     digest, size = bound.before

@@ -97,7 +97,7 @@ def repository_of(row: Any) -> StoredRepository:
     )
 
 
-def file_of(repository: str, path: str, columns: Sequence[Any]) -> File:
+def file_of(repository: str, path: str | FilePath, columns: Sequence[Any]) -> File:
     """A file from (digest, size, partition, release, media type, mutable, created_at,
     created_by, generation).
     """

@@ -20,8 +20,11 @@ __all__ = ["MAX_PATH", "MAX_SEGMENT", "FilePath", "check_segment"]
 MAX_SEGMENT: Final = 255
 MAX_PATH: Final = 1024
 
-# Most names: one look is enough.  It cannot end in a dot, so it is never a dot name.
-_PLAIN = re.compile(r"[A-Za-z0-9_.+=~-]*[A-Za-z0-9_+=~-]\Z")
+# Most names, and most paths: one look is enough.  No segment of them ends in a dot, so none is a
+# dot name.
+_NAME: Final = r"[A-Za-z0-9_.+=~-]*[A-Za-z0-9_+=~-]"
+_PLAIN = re.compile(rf"{_NAME}\Z")
+_PLAIN_PATH = re.compile(rf"{_NAME}(?:/{_NAME})*\Z")
 _HIDDEN_SEPARATOR = re.compile(r"%(?:2[ef]|5c|00|25)", re.IGNORECASE)
 _DRIVE = re.compile(r"[A-Za-z]:")
 
@@ -76,15 +79,21 @@ class FilePath:
         if not self.parts:
             message = "The path is empty."
             raise InvalidPathError(message)
+        text = "/".join(self.parts)
+        plain = len(text) <= MAX_SEGMENT and _PLAIN_PATH.match(text)
+        if plain and text.count("/") == len(self.parts) - 1:
+            return
         for part in self.parts:
             check_segment(part)
-        if len(str(self).encode()) > MAX_PATH:
+        if len(text.encode()) > MAX_PATH:
             message = f"The path is longer than {MAX_PATH} bytes."
             raise InvalidPathError(message)
 
     @classmethod
     def parse(cls, text: str | FilePath) -> Self:
         """Read a path; raises `InvalidPathError` for anything that is not already normal."""
+        if isinstance(text, cls):
+            return text
         if isinstance(text, FilePath):
             return cls(text.parts)
         return cls(tuple(text.split("/")))

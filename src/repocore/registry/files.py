@@ -203,7 +203,7 @@ class Files:
         repository, rows = self._context.read(address, scope, lambda number: hot.file(number, text))
         if not rows:
             raise FileMissingError
-        return repository, file_of(address, text, rows[0])
+        return repository, file_of(address, path, rows[0])
 
     def open(
         self, address: str, path: str | FilePath, start: int = 0, stop: int | None = None
@@ -283,7 +283,7 @@ class Files:
         rows = context.services.catalog.hot.file(repository.id, str(path))[1]
         if not rows:
             raise FileMissingError
-        file = file_of(address, str(path), rows[0])
+        file = file_of(address, path, rows[0])
         if file.release is not None and not file.mutable:
             message = f"{path} is a part of release {file.release}; delete the release."
             raise ConflictError(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from repocore.model import Action, Principal, Resource
@@ -25,11 +26,31 @@ class Session:
     def __init__(self, context: Context) -> None:
         context.session = self
         self._context = context
-        self.repositories = Repositories(context)
-        self.files = Files(context)
-        self.releases = Releases(context)
-        self.accounts = Accounts(context)
-        self.upkeep = Upkeep(context)
+
+    @cached_property
+    def repositories(self) -> Repositories:
+        """The repositories of the installation."""
+        return Repositories(self._context)
+
+    @cached_property
+    def files(self) -> Files:
+        """The files of its repositories."""
+        return Files(self._context)
+
+    @cached_property
+    def releases(self) -> Releases:
+        """The releases that they belong to."""
+        return Releases(self._context)
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        """Accounts, groups, tokens and rules."""
+        return Accounts(self._context)
+
+    @cached_property
+    def upkeep(self) -> Upkeep:
+        """Check, collect, export."""
+        return Upkeep(self._context)
 
     @property
     def registry(self) -> Any:

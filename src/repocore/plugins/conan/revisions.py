@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, BinaryIO, Final
 
 import attrs
@@ -50,23 +51,7 @@ class ConanFormat:
 
     def locate(self, path: FilePath) -> FileFacts:
         """The revision that a path belongs to."""
-        found = parse_path(path)
-        if isinstance(found, SourceFile):
-            if found.sha256 is None:
-                return FileFacts(mutable=True, media_type="application/json")
-            return FileFacts()
-        package = found.package
-        return FileFacts(
-            partition=found.recipe.partition if package is None else package.partition,
-            release=found.rrev if package is None else found.prev,
-            package=found.recipe.name,
-            version=found.recipe.full_version,
-            parent=None if package is None else package.parent,
-            media_type=_media_type(found),
-            mutable=found.is_metadata,
-            announces=found.name == (MANIFEST,),
-            replaces=siblings(found),
-        )
+        return _located(path)
 
     def inspect(self, path: FilePath, content: StagedContent) -> FileFacts:
         """Read what a manifest or a conaninfo.txt says; check a backup source against its name."""
@@ -101,6 +86,28 @@ class ConanFormat:
     def sort_key(self, version: str) -> bytes:
         """The order of the Conan 2 client."""
         return version_key(version)
+
+
+# The same few files are asked for again and again, and what a path says never changes.
+@lru_cache(maxsize=1024)
+def _located(path: FilePath) -> FileFacts:
+    found = parse_path(path)
+    if isinstance(found, SourceFile):
+        if found.sha256 is None:
+            return FileFacts(mutable=True, media_type="application/json")
+        return FileFacts()
+    package = found.package
+    return FileFacts(
+        partition=found.recipe.partition if package is None else package.partition,
+        release=found.rrev if package is None else found.prev,
+        package=found.recipe.name,
+        version=found.recipe.full_version,
+        parent=None if package is None else package.parent,
+        media_type=_media_type(found),
+        mutable=found.is_metadata,
+        announces=found.name == (MANIFEST,),
+        replaces=siblings(found),
+    )
 
 
 def _media_type(file: ConanFile) -> str:
