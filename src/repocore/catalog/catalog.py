@@ -52,8 +52,9 @@ class Catalog:
         """
         for attempt in range(_ATTEMPTS):
             try:
-                with self._dialect.writing() as connection:
-                    return work(Transaction(connection, self._dialect, self.listened))
+                return self._dialect.write(
+                    lambda connection: work(Transaction(connection, self._dialect, self.listened))
+                )
             except (DBAPIError, *self._dialect.errors) as error:
                 cause = error.orig if isinstance(error, DBAPIError) else error
                 again = getattr(cause, "sqlstate", None) in _GIVEN_UP
@@ -86,7 +87,7 @@ class Catalog:
         # Alembic costs a fifth of a second; only a new or an older catalog pays it.
         from repocore.catalog.migrations.run import known, upgrade  # noqa: PLC0415
 
-        with self._dialect.writing() as connection:
+        def work(connection: Connection) -> None:
             if connection.dialect.name == "postgresql":
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATING})"))
             current = self._revision(connection)
@@ -97,6 +98,8 @@ class Catalog:
                 )
                 raise ConfigurationError(message)
             upgrade(connection)
+
+        self._dialect.write(work)
 
     def _revision(self, connection: Connection | None = None) -> str | None:
         if connection is None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from sqlalchemy import (
     URL,
@@ -28,9 +27,12 @@ from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import BigInteger
 
+from repocore.catalog.writers import Writers
 from repocore.errors import ConfigurationError
 
 __all__ = ["Dialect", "PostgreSQL", "SQLite", "now", "open_dialect"]
+
+T = TypeVar("T")
 
 
 class now(FunctionElement[int]):  # noqa: N801 - reads as the SQL function that it is
@@ -63,8 +65,8 @@ class Dialect(Protocol):
         """The INSERT that knows ON CONFLICT."""
         ...
 
-    def writing(self) -> AbstractContextManager[Connection]:
-        """A connection in a write transaction; committed at the end, rolled back on an error."""
+    def write(self, work: Callable[[Connection], T], /) -> T:
+        """Do the work in a write transaction: committed, or rolled back on what it raises."""
         ...
 
     def raw(self) -> Any:
@@ -102,11 +104,7 @@ def _wall_clock() -> int:
 
 
 class SQLite:
-    """A file; its writers queue at a lock of the process, then at one beside the file.
-
-    SQLite's own busy time-out is no queue: under load one process starves another.  It stays as
-    the last resort for programs that do not know the lock.
-    """
+    """A file; its writers queue in `Writers`."""
 
     mark = "?"
     errors: tuple[type[Exception], ...] = (sqlite3.Error,)
@@ -117,17 +115,11 @@ class SQLite:
             raise ConfigurationError(message)
         self._path = os.path.abspath(url.database)  # noqa: PTH100 - sqlite3 takes text
         self._clock = clock
-        self._mutex = threading.Lock()
-        self._lock_file = os.open(
-            f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
         self.engine = create_engine(
             "sqlite://", creator=self.raw, pool_size=20, max_overflow=-1, poolclass=QueuePool
         )
         event.listen(self.engine, "begin", _begin)
-        # Writers queue anyway, so they share a connection: to check one out, reset it and give it
-        # back takes longer than a small transaction.
-        self._writer: Connection | None = None
+        self._writers = Writers(self.engine, f"{self._path}.lock")
 
     def raw(self) -> sqlite3.Connection:
         """A new connection in autocommit, with our clock and durable commits."""
@@ -147,39 +139,13 @@ class SQLite:
         """The INSERT that knows ON CONFLICT."""
         return sqlite.insert(table)
 
-    @contextmanager
-    def writing(self) -> Generator[Connection]:
-        """A connection in a write transaction."""
-        with self._mutex:
-            fcntl.flock(self._lock_file, fcntl.LOCK_EX)
-            try:
-                yield from self._transaction()
-            finally:
-                fcntl.flock(self._lock_file, fcntl.LOCK_UN)
-
-    def _transaction(self) -> Iterator[Connection]:
-        connection = self._writer
-        if connection is None:
-            connection = self._writer = self.engine.connect().execution_options(
-                isolation_level="AUTOCOMMIT"
-            )
-        driver: Any = connection.connection.driver_connection
-        driver.execute("BEGIN IMMEDIATE")
-        try:
-            yield connection
-            driver.execute("COMMIT")
-        except BaseException:
-            # Some failures, a full disk among them, have SQLite roll back by itself.
-            if driver.in_transaction:
-                driver.execute("ROLLBACK")
-            raise
+    def write(self, work: Callable[[Connection], T], /) -> T:
+        """Do the work in a write transaction."""
+        return self._writers.run(work)
 
     def close(self) -> None:
         """Close every connection; idempotent."""
-        with self._mutex:
-            if self._writer is not None:
-                self._writer.close()
-                self._writer = None
+        self._writers.close()
         self.engine.dispose()
 
     @contextmanager
@@ -229,11 +195,10 @@ class PostgreSQL:
         """The INSERT that knows ON CONFLICT."""
         return postgresql.insert(table)
 
-    @contextmanager
-    def writing(self) -> Generator[Connection]:
-        """A connection in a write transaction."""
+    def write(self, work: Callable[[Connection], T], /) -> T:
+        """Do the work in a write transaction."""
         with self.engine.begin() as connection:
-            yield connection
+            return work(connection)
 
     @contextmanager
     def single(self, name: str) -> Generator[bool]:

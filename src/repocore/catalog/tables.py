@@ -133,7 +133,7 @@ blobs = Table(
     Column("sha1", _Name, index=True),
     Column("md5", _Name),
     Column("stored_at", BigInteger),
-    Column("touched_at", BigInteger, nullable=False, index=True),
+    Column("touched_at", BigInteger, nullable=False),
     Column("deleting", Boolean, nullable=False),
     sqlite_with_rowid=False,
 )

@@ -55,7 +55,6 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_blobs_sha1"), "blobs", ["sha1"], unique=False)
-    op.create_index(op.f("ix_blobs_touched_at"), "blobs", ["touched_at"], unique=False)
     op.create_table(
         "downloads",
         sa.Column("repository_id", _id(), nullable=False),
