@@ -91,13 +91,6 @@ class ReleaseMissingError(MissingError):
 
 
 @attrs.define(eq=False)
-class BlobMissingError(MissingError):
-    """The storage holds no bytes under that key."""
-
-    message: str = "The stored content is missing; `repocore check` tells which files it concerns."
-
-
-@attrs.define(eq=False)
 class AccessError(RepocoreError):
     """The principal may not do that."""
 
@@ -209,6 +202,13 @@ class StorageError(RepocoreError):
     """The storage failed; the cause is chained, its text goes to the log only."""
 
     message: str = "The storage failed; try again later."
+
+
+@attrs.define(eq=False)
+class BlobMissingError(StorageError):
+    """The storage holds no bytes under that key, though the catalog names it."""
+
+    message: str = "The server has lost stored bytes; its administrator runs `repocore check`."
 
 
 @attrs.define(eq=False)

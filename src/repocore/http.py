@@ -15,6 +15,7 @@ import attrs
 
 from repocore.errors import (
     AccessDeniedError,
+    BlobMissingError,
     ChecksumMismatchError,
     ConflictError,
     InvalidPathError,
@@ -80,12 +81,15 @@ class FileContent:
 
     ``open(start, stop)`` streams a part; ``url(lifetime)`` is where the storage itself serves it,
     if it does; ``location`` is its name below the storage's root, for servers that send files.
+    ``served`` counts a download: whoever sends the bytes from their start, or says where they are,
+    calls it once.
     """
 
     file: File
     open: Callable[[int, int | None], BinaryIO]
     url: Callable[[timedelta], str | None]
     location: str | None
+    served: Callable[[], None] = lambda: None
 
 
 @attrs.frozen
@@ -136,6 +140,7 @@ _STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (TooLargeError, 413),
     (QuotaExceededError, 413),
     (RejectedError, 422),
+    (BlobMissingError, 500),
     (StorageFullError, 507),
     (StorageError, 503),
 )

@@ -36,8 +36,12 @@ class BlobWriter(Protocol):
 class Storage(Protocol):
     """Immutable objects by key."""
 
-    def writer(self) -> BlobWriter:
-        """Start a body; raises `StorageFullError` or `StorageError`."""
+    def writer(self, length: int | None = None) -> BlobWriter:
+        """Start a body; raises `StorageFullError` or `StorageError`.
+
+        ``length`` is what its sender announced; a storage that can tell refuses at once what it
+        has no space for.  Fewer bytes may come, or more.
+        """
         ...
 
     def open(self, key: BlobKey, start: int = 0, stop: int | None = None) -> BinaryIO:

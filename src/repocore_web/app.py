@@ -12,7 +12,6 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from repocore.errors import (
     AccessDeniedError,
-    BlobMissingError,
     FileMissingError,
     InvalidPathError,
     MissingError,
@@ -134,7 +133,7 @@ class _Application:
             LOG.error("request %s failed: %s\n%s", number, where, describe(error))
             return Response.text(f"The server failed; its log has the reason under {number}.", 500)
         status = _status(error, route)
-        if status >= 500 or isinstance(error, BlobMissingError):  # noqa: PLR2004 - the server's fault
+        if status >= 500:  # noqa: PLR2004 - the server's fault
             LOG.error("request %s failed:\n%s", number, describe(error))
         if _is_hidden(error):
             return Response.text(_NOT_FOUND, 404)

@@ -127,12 +127,15 @@ class Sender:
         settings = self._settings
         if settings.sendfile is not None and content.location is not None:
             name = "X-Accel-Redirect" if settings.sendfile == "x-accel" else "X-Sendfile"
+            if environ["REQUEST_METHOD"] == "GET":
+                content.served()
             where = f"{settings.sendfile_prefix.rstrip('/')}/{quote(content.location)}"
             return 200, (name, where)
         # A storage's URL is signed for one method, and that is GET.
         if settings.redirect and environ["REQUEST_METHOD"] == "GET":
             url = content.url(settings.redirect_lifetime)
             if url is not None:
+                content.served()
                 return 302, ("Location", url)
         return None
 
@@ -147,6 +150,8 @@ def _bytes(
     """
     size = content.file.size
     stream = content.open(start, None if stop == size else stop)
+    if start == 0:
+        content.served()
     wrapper = environ.get("wsgi.file_wrapper")
     if wrapper is None or stop != size or not _is_regular(stream, size):
         return _Chunks(stream, stop - start)

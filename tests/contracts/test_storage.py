@@ -181,7 +181,7 @@ def writing(**methods):
     kind = type("Writer", (BrokenWriter,), methods)
 
     class Storage(MemoryStorage):
-        def writer(self):
+        def writer(self, length=None):
             writer = kind(self)
             self.uploads[writer] = 0.0
             return writer

@@ -97,7 +97,9 @@ def test_downloads_are_counted_without_a_write_each(house) -> None:
     """Many downloads are one row when the counts are written."""
     house.recipe("r1")
     for _ in range(5):
-        house.admin.files.content("conan/main", "zlib/1.3/_/_/r1/export/conanfile.py")
+        house.admin.files.open("conan/main", "zlib/1.3/_/_/r1/export/conanfile.py").close()
+    house.admin.files.content("conan/main", "zlib/1.3/_/_/r1/export/conanfile.py")
+    house.admin.files.open("conan/main", "zlib/1.3/_/_/r1/export/conanfile.py", 3).close()
     [(partition, release, count, _)] = house.admin.upkeep.downloads("conan/main")
     assert (partition, release, count) == ("zlib/1.3@_/_", "r1", 5)
 

@@ -228,7 +228,7 @@ def test_a_full_storage_changes_nothing(house) -> None:
         def __getattr__(self, name: str):
             return getattr(house.registry.storage, name)
 
-        def writer(self):
+        def writer(self, length=None):
             raise StorageFullError
 
     services = house.registry._services

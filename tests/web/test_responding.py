@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from wsgiref.validate import validator
 
+import attrs
 import pytest
 from hypothesis import given, strategies as st
 from wsgi_calls import environ, send
@@ -268,3 +269,38 @@ def test_descriptors_are_not_leaked(tmp_path: Path):
     for number in range(100):
         fetch(response, HTTP_RANGE=f"bytes=0-{number % 12}")
     assert descriptors() == before
+
+
+@pytest.mark.parametrize(
+    ("fields", "count"),
+    [
+        ({}, 1),
+        ({"HTTP_RANGE": "bytes=0-1"}, 1),
+        ({"HTTP_RANGE": "bytes=2-3"}, 0),  # the rest of a download that was counted
+        ({"HTTP_RANGE": "bytes=99-"}, 0),
+        ({"HTTP_IF_NONE_MATCH": f'"{"a" * 64}"'}, 0),
+        ({"method": "HEAD"}, 0),
+    ],
+)
+def test_download_counts_when_bytes_are_sent(fields, count):
+    """A question about a file is no download of it, and one in pieces is one."""
+    served: list[int] = []
+    file = attrs.evolve(content(b"0123456789"), served=lambda: served.append(1))
+    fetch(Response(200, file), **fields)
+    assert len(served) == count
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    ("web", "given"),
+    [
+        (WebSettings(sendfile="x-accel", sendfile_prefix="/i"), {"location": "ab/c"}),
+        (WebSettings(redirect=True), {"url": "https://storage.example/c"}),
+    ],
+)
+def test_download_counts_when_others_send_it(method, web, given):
+    """A front server or the storage sends the bytes: that is a download all the same."""
+    served: list[int] = []
+    file = attrs.evolve(content(b"0123456789", **given), served=lambda: served.append(1))
+    fetch(Response(200, file), web, method)
+    assert len(served) == (method == "GET")

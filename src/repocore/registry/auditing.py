@@ -13,7 +13,7 @@ import attrs
 
 from repocore.catalog import blobs, downloads, releases
 from repocore.catalog.rows import micros_of, time_of
-from repocore.errors import BlobMissingError, RejectedError, StorageError
+from repocore.errors import RejectedError, StorageError
 from repocore.model import Action, BlobKey, File, Hasher, Resource
 from repocore.ports import Progress
 from repocore.registry.blobs import collect_blobs, collect_strays
@@ -237,7 +237,7 @@ def _check_blob(services: Services, key: BlobKey, size: int, *, read_data: bool)
         with services.storage.open(key) as stream:
             for _ in hasher.through(stream, services.settings.limits.chunk):
                 pass
-    except (BlobMissingError, StorageError):
+    except StorageError:
         return f"sha256:{key.digest} cannot be read; upload its files again."
     if hasher.checksums().sha256 != key.digest:
         return f"sha256:{key.digest} holds other bytes; upload its files again."

@@ -214,23 +214,30 @@ class Files:
         lost the bytes.
         """
         content = self.content(address, path)
-        return content.open(start, stop)
+        opened = content.open(start, stop)
+        if start == 0:
+            content.served()
+        return opened
 
     def content(self, address: str, path: str | FilePath) -> FileContent:
-        """A file as the body of a response; requires READ, counts as a download of its release.
+        """A file as the body of a response; requires READ, counts once it is served.
 
         Raises `FileMissingError`.
         """
         repository, file = self._find(address, path)
         services = self._context.services
         storage = services.storage
-        if file.partition is not None and file.release is not None:
-            services.counter.count(repository.id, file.partition, file.release)
+
+        def served() -> None:
+            if file.partition is not None and file.release is not None:
+                services.counter.count(repository.id, file.partition, file.release)
+
         return FileContent(
             file=file,
             open=lambda start, stop: storage.open(file.key, start, stop),
             url=lambda lifetime: _url(storage, file, lifetime),
             location=storage.location(file.key),
+            served=served,
         )
 
     def list(self, address: str, *, prefix: str = "") -> Iterator[File]:

@@ -53,7 +53,7 @@ def stage(
     """
     if bounds.length is not None and bounds.length > bounds.limit:
         raise TooLargeError
-    writer = storage.writer()
+    writer = storage.writer(bounds.length)
     try:
         hasher = Hasher(algorithms)
         size = 0

@@ -40,8 +40,9 @@ class MemoryStorage:
         self.objects: dict[BlobKey, bytes] = {}
         self.uploads: dict[MemoryWriter, float] = {}
 
-    def writer(self) -> MemoryWriter:
-        """Start a body."""
+    def writer(self, length: int | None = None) -> MemoryWriter:
+        """Start a body; there is space for any length."""
+        del length
         writer = MemoryWriter(self)
         self.uploads[writer] = time.monotonic()
         return writer
@@ -188,10 +189,10 @@ class FaultyStorage:
             return
         raise self._error
 
-    def writer(self) -> _FaultyWriter:
+    def writer(self, length: int | None = None) -> _FaultyWriter:
         """Start a body."""
         self.early("writer")
-        writer = _FaultyWriter(self, self.storage.writer())
+        writer = _FaultyWriter(self, self.storage.writer(length))
         self.after("writer")
         return writer
 
@@ -267,10 +268,10 @@ class RecordingStorage:
         self.storage = storage
         self.notes: list[str] = [] if notes is None else notes
 
-    def writer(self) -> _RecordingWriter:
+    def writer(self, length: int | None = None) -> _RecordingWriter:
         """Start a body."""
         self.notes.append("writer")
-        return _RecordingWriter(self.notes, self.storage.writer())
+        return _RecordingWriter(self.notes, self.storage.writer(length))
 
     def open(self, key: BlobKey, start: int = 0, stop: int | None = None) -> BinaryIO:
         """Read an object."""
@@ -375,6 +376,10 @@ class RecordingDisk:
         """Make a folder."""
         self._calls.mkdir(path, mode, dir_fd=dir_fd)
         self.notes.append("mkdir")
+
+    def fstatvfs(self, fd: int, /) -> os.statvfs_result:
+        """How much space is left."""
+        return self._calls.fstatvfs(fd)
 
 
 class RecordingProgress:

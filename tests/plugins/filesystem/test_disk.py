@@ -504,3 +504,21 @@ def test_disk_has_no_urls(storage):
     """A disk serves nothing by itself."""
     where = {"filename": "x", "media_type": "text/plain", "expires": timedelta(1)}
     assert storage.url(KEY, **where) is None
+
+
+def test_body_that_does_not_fit_is_refused_before_it_comes(root, storage):
+    """A disk without space for the announced length is full at once; nothing is left behind."""
+
+    class Small(RecordingDisk):
+        def fstatvfs(self, fd):
+            found = list(os.fstatvfs(fd))
+            found[1], found[4] = 512, 2  # fragments of 512 bytes, two of them free
+            return os.statvfs_result(found)
+
+    small = DiskStorage(root, Small())
+    with pytest.raises(StorageFullError):
+        small.writer(1025)
+    assert not list((root / "uploads").iterdir())
+    for length in (1024, None):
+        small.writer(length).abort()
+    storage.writer(len(CONTENT)).abort()

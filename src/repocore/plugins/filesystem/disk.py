@@ -14,7 +14,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
-from repocore.errors import BlobMissingError, ConfigurationError, StorageError
+from repocore.errors import (
+    BlobMissingError,
+    ConfigurationError,
+    StorageError,
+    StorageFullError,
+)
 from repocore.model import BlobKey
 from repocore.plugins.filesystem.objects import (
     ENDED,
@@ -72,6 +77,10 @@ class DiskCalls(Protocol):
         """Make a folder."""
         ...
 
+    def fstatvfs(self, fd: int, /) -> os.statvfs_result:
+        """How much space is left."""
+        ...
+
 
 class DiskStorage:
     """Objects in a folder of this machine, or of a shared file system with atomic renames.
@@ -99,8 +108,16 @@ class DiskStorage:
         # died before saying so to the disk.
         self._durable: set[str] = set()
 
-    def writer(self) -> DiskWriter:
-        """Start a body; raises `StorageFullError` or `StorageError`."""
+    def writer(self, length: int | None = None) -> DiskWriter:
+        """Start a body.
+
+        Raises `StorageFullError`, at once where the disk has no space for its ``length``, or
+        `StorageError`.
+        """
+        if length is not None:
+            disk = self._calls.fstatvfs(self._uploads)
+            if disk.f_bavail * disk.f_frsize < length:
+                raise StorageFullError
         return DiskWriter(self._calls, self._uploads, self._publish)
 
     def open(self, key: BlobKey, start: int = 0, stop: int | None = None) -> BinaryIO:

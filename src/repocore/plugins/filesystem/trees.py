@@ -116,8 +116,9 @@ class TreeStorage:
         self._objects = f"{root.rstrip('/')}/{OBJECTS}"
         self._uploads = f"{root.rstrip('/')}/{UPLOADS}"
 
-    def writer(self) -> TreeWriter:
+    def writer(self, length: int | None = None) -> TreeWriter:
         """Start a body; raises `StorageFullError` or `StorageError`."""
+        del length  # fsspec does not say how much space is left
         return TreeWriter(self._tree, f"{self._uploads}/{upload_name()}", self._path)
 
     def open(self, key: BlobKey, start: int = 0, stop: int | None = None) -> BinaryIO:

@@ -113,7 +113,7 @@ def _key(content: bytes = _CONTENT) -> BlobKey:
 
 def _stored(storage: Storage, content: bytes = _CONTENT) -> BlobKey:
     key = _key(content)
-    writer = storage.writer()
+    writer = storage.writer(len(content))
     writer.write(content)
     writer.commit(key)
     return key
