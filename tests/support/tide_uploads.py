@@ -47,8 +47,8 @@ def uploads(seed: int, thread: int, number: int) -> tuple[Upload, Upload]:
         lines.append("conandata.yml")
         recipe["conan_export.tgz"] = body(chance)
     if chance.random() < 0.3:
+        # As the client does it: sources of their own archive, which no line of an export implies.
         lines.append("export_source/tide.c")
-        recipe["conan_export.tgz"] = body(chance)
         recipe["conan_sources.tgz"] = body(chance)
     recipe[MANIFEST] = manifest(lines)
     package = {"conaninfo.txt": b"[settings]\nos=Linux\n", "conan_package.tgz": body(chance)}
