@@ -114,3 +114,45 @@ def test_module_is_the_program(words, tmp_path):
         check=True,
     )
     assert json.loads(done.stdout)["data"].startswith(str(tmp_path))
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_shared_options_stand_anywhere(house, at):
+    """Before the group, between it and its command, or behind: all the same."""
+    words = ["repo", "list"]
+    words[at:at] = ["--json", "--data", str(house.data)]
+    done = CliRunner().invoke(root, words)
+    assert done.exit_code == 0, done.output
+    assert [one["name"] for one in json.loads(done.stdout)] == ["main"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("repo", "list"), ("repo", "delete", "conan/main", "--yes"), ("user", "list"),
+        ("token", "create", "ann"), ("rule", "list"), ("check",), ("gc",),
+        ("export", "conan/main", "out"), ("group", "add", "crew", "ann"),
+    ],
+)  # fmt: skip
+def test_mistyped_folder_is_no_empty_installation(program, words):
+    """A command that looks for something says that nothing is there, and makes nothing."""
+    told = program.refused(*words)
+    assert told["kind"] == "ConfigurationError"
+    assert "There is no installation in" in told["error"]
+    assert "repocore init" in told["error"]
+    assert not program.data.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "typed"),
+    [
+        (("user", "add", "ann", "--password-stdin"), "low-tide-42\n"),
+        (("repo", "create", "conan/other"), None),
+        (("rule", "add", "--subject", "*", "--actions", "read", "--pattern", "conan/**"), None),
+    ],
+)
+def test_first_things_make_an_installation_and_say_so(program, words, typed):
+    """A script may add what it needs before the first start."""
+    done = program(*words, typed=typed)
+    assert "A new installation is made in" in done.stderr
+    assert "made in" not in program("rule", "list").stderr

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from repocore.cli.output import State, command, show, table
+from repocore.cli.output import State, command, command_group, show, table
 from repocore.config import parse_duration
 from repocore.errors import RejectedError
 from repocore.model import Effect, Rule, Tier, Token, actions_of
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 
-@click.group()
+@command_group
 def user() -> None:
     """Add, list, change and remove accounts."""
 
@@ -69,7 +69,7 @@ def add_user(
 ) -> None:
     """Add the account NAME."""
     password = None if no_password else _password(from_stdin=password_stdin)
-    with state.session() as session:
+    with state.session(make=True) as session:
         made = session.accounts.add(name, password, groups=groups, email=email)
     show(state, made, f"Added {name}.")
 
@@ -124,7 +124,7 @@ def remove_user(state: State, name: str) -> None:
     show(state, {"removed": name}, f"Removed {name}.")
 
 
-@click.group()
+@command_group
 def group() -> None:
     """Put accounts into groups, and take them out."""
 
@@ -160,7 +160,7 @@ def list_groups(state: State) -> None:
     show(state, found, table(("GROUP", "MEMBERS"), rows))
 
 
-@click.group()
+@command_group
 def token() -> None:
     """Create, list and revoke API tokens."""
 
@@ -231,7 +231,7 @@ def revoke_token(state: State, number: int) -> None:
     show(state, {"revoked": number}, f"Revoked token {number}.")
 
 
-@click.group()
+@command_group
 def rule() -> None:
     """Add, list and remove the rules that say who may do what."""
 
@@ -252,7 +252,7 @@ def add_rule(state: State, position: int | None, **given: Any) -> None:
         effect=Effect.DENY if given["deny"] else Effect.ALLOW,
         tier=Tier(given["tier"]),
     )
-    with state.session() as session:
+    with state.session(make=True) as session:
         stored = session.accounts.add_rule(made, position=position)
     show(state, stored, f"Added rule {stored.id}.")
 

@@ -17,6 +17,7 @@ import attrs
 import click
 
 from repocore.cli import hookspecs
+from repocore.errors import ConfigurationError
 
 if TYPE_CHECKING:  # what is heavy is loaded by the command that runs, not by --help
     import pluggy
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # what is heavy is loaded by the command that runs, not by --
 __all__ = [
     "State",
     "command",
+    "command_group",
     "pass_state",
     "plain",
     "printable",
@@ -66,19 +68,36 @@ class State:
         return make_manager(self.settings(), hookspecs=(hookspecs,))
 
     @contextmanager
-    def registry(self) -> Generator[Registry]:
-        """The opened registry."""
+    def registry(self, *, make: bool = False) -> Generator[Registry]:
+        """The opened registry.
+
+        Raises `ConfigurationError` where there is none, unless it is to be made: nobody's typing
+        error may look like an empty installation.
+        """
         # As above.
         from repocore.plugin_manager import open_registry  # noqa: PLC0415
 
-        with open_registry(settings=self.settings(), hookspecs=(hookspecs,)) as registry:
+        settings = self.settings()
+        if not _is_made(settings):
+            if not make:
+                message = f"There is no installation in {settings.data}; `repocore init` makes one."
+                raise ConfigurationError(message)
+            click.echo(f"A new installation is made in {settings.data}.", err=True)
+        with open_registry(settings=settings, hookspecs=(hookspecs,)) as registry:
             yield registry
 
     @contextmanager
-    def session(self) -> Generator[Session]:
+    def session(self, *, make: bool = False) -> Generator[Session]:
         """A session of whoever may read the data folder: its administrator."""
-        with self.registry() as registry:
+        with self.registry(make=make) as registry:
             yield registry.session(registry.admin())
+
+
+def _is_made(settings: Settings) -> bool:
+    prefix = "sqlite:///"
+    if not settings.catalog.startswith(prefix):
+        return True  # a server that tells by itself
+    return (settings.data / settings.catalog.removeprefix(prefix)).exists()
 
 
 pass_state = click.make_pass_decorator(State, ensure=True)
@@ -97,16 +116,30 @@ def command(
             return function(state, *args, **given)
 
         made = click.command(name, **options)(run)
-        made.params += [
-            click.Option(["--data"], type=click.Path(file_okay=False, path_type=Path), hidden=True),
-            click.Option(
-                ["--config"], type=click.Path(dir_okay=False, path_type=Path), hidden=True
-            ),
-            click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON document."),
-        ]
+        made.params += _shared_options()
         return made
 
     return decorate
+
+
+def command_group(function: Callable[[], None]) -> click.Group:
+    """A click group that takes the options of `command` behind its name too."""
+
+    @functools.wraps(function)
+    def take(**given: Any) -> None:
+        click.get_current_context().ensure_object(State).take(given)
+
+    made = click.group()(take)
+    made.params += _shared_options()
+    return made
+
+
+def _shared_options() -> list[click.Option]:
+    return [
+        click.Option(["--data"], type=click.Path(file_okay=False, path_type=Path), hidden=True),
+        click.Option(["--config"], type=click.Path(dir_okay=False, path_type=Path), hidden=True),
+        click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON document."),
+    ]
 
 
 def plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import attrs
 import click
 
-from repocore.cli.output import State, command, progress, show, table
+from repocore.cli.output import State, command, command_group, progress, show, table
 from repocore.config import parse_size
 from repocore.model import Policy, Repository
 
@@ -36,7 +36,7 @@ def _line(repository: Repository) -> tuple[Any, ...]:
     )
 
 
-@click.group()
+@command_group
 def repo() -> None:
     """Create, list, show, configure and delete repositories."""
 
@@ -88,7 +88,7 @@ def _configurable(function: Any) -> Any:
 def create(state: State, address: str, **given: Any) -> None:
     """Create the repository ADDRESS, for example conan/main."""
     description, private = given.pop("description"), given.pop("private")
-    with state.session() as session:
+    with state.session(make=True) as session:
         made = session.repositories.create(
             address,
             description=description or "",

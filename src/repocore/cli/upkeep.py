@@ -9,7 +9,16 @@ from datetime import timedelta
 import click
 
 from repocore.cli.first import first_start
-from repocore.cli.output import State, command, plain, printable, progress, show, table
+from repocore.cli.output import (
+    State,
+    command,
+    command_group,
+    plain,
+    printable,
+    progress,
+    show,
+    table,
+)
 from repocore.config import dump_settings, locate_data, locate_settings
 from repocore.plugin_manager import open_registry
 
@@ -67,7 +76,7 @@ def gc(state: State, *, now: bool) -> None:
     show(state, report, text)
 
 
-@click.group()
+@command_group
 def config() -> None:
     """Show the settings, and where they come from."""
 
