@@ -30,7 +30,6 @@ __all__ = [
     "NotAuthenticatedError",
     "PluginError",
     "QuotaExceededError",
-    "ReadOnlyRepositoryError",
     "RejectedError",
     "ReleaseMissingError",
     "RepocoreError",
@@ -129,13 +128,6 @@ class ImmutableFileError(ConflictError):
     """A released file would get other bytes, and the permission or the policy does not allow it."""
 
     message: str = "The file is published and cannot be replaced."
-
-
-@attrs.define(eq=False)
-class ReadOnlyRepositoryError(ConflictError):
-    """Uploads do not go to repositories of this mode."""
-
-    message: str = "This repository follows another server and takes no uploads."
 
 
 @attrs.define(eq=False)
