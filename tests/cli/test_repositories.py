@@ -51,3 +51,12 @@ def test_export_writes_the_tree(house, tmp_path):
     assert told == {"files": 2}
     assert (tmp_path / "tree" / PATH).read_bytes() == b"x = 1"
     assert "empty" in house.refused("export", "conan/main", str(tmp_path / "tree"))["error"]
+
+
+def test_unknown_format_is_named_with_the_known(house):
+    """A repository of a format that no plugin brings: which one, and what there is."""
+    told = house.refused("repo", "create", "deb/main")
+    assert told == {
+        "error": "No plugin brings the format deb; there is conan.",
+        "kind": "PluginError",
+    }

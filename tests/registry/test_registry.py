@@ -17,7 +17,6 @@ from repocore import (
     NoPluginForUrlError,
     PluginError,
     Principal,
-    RepositoryMissingError,
     hookimpl,
 )
 from repocore.config import PluginSettings, RepositorySettings, Settings
@@ -39,7 +38,7 @@ def test_repositories_are_created_configured_and_deleted(house) -> None:
     rooms = house.admin.repositories
     with pytest.raises(AlreadyExistsError):
         rooms.create("conan/main")
-    with pytest.raises(RepositoryMissingError):
+    with pytest.raises(PluginError, match="format unknown; there is conan"):
         rooms.create("unknown/main")
     assert rooms.configure("conan/main", description="x").description == "x"
     assert rooms.configure("conan/main", private=True).description == "x"

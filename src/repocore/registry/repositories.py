@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from repocore.catalog import Transaction, repositories
-from repocore.errors import AlreadyExistsError
+from repocore.errors import AlreadyExistsError, PluginError
 from repocore.model import (
     Action,
     Policy,
@@ -36,14 +36,17 @@ class Repositories:
     ) -> Repository:
         """Make an empty one; requires ADMIN.
 
-        Raises `AlreadyExistsError`, `InvalidPathError` for a bad address, and
-        `RepositoryMissingError` where no plugin brings the format.
+        Raises `AlreadyExistsError`, `InvalidPathError` for a bad address, and `PluginError` where
+        no plugin brings the format.
         """
         context = self._context
         kind, name = split_address(address)
         context.enter()
         context.require(Action.ADMIN, Resource(kind, name))
-        context.services.format(kind)
+        if kind not in context.services.formats:
+            known = ", ".join(sorted(context.services.formats))
+            message = f"No plugin brings the format {kind}; there is {known or 'none'}."
+            raise PluginError(message)
         repository = Repository(
             format=kind,
             name=name,
