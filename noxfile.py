@@ -140,6 +140,13 @@ def memory(session: nox.Session) -> None:
 
 
 @nox.session
+def full_disk(session: nox.Session) -> None:
+    """Fill a small disk, as the machine's administrator, and check that nothing is lost."""
+    session.install("-e", PROJECT)
+    session.run("pytest", "-m", "slow", "tests/disk", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure, beside the ceilings of the machine; see benchmarks/."""
     session.install("-e", PROJECT)

@@ -287,7 +287,11 @@ class Settings:
         ),
     )
     storage_options: Mapping[str, Any] = attrs.field(
-        factory=_mapping, metadata=says("What else the storage's plugin is told.")
+        factory=_mapping,
+        metadata=says(
+            "What else the storage's plugin is told; on a local disk `reserve`, the bytes that "
+            "uploads leave free (else a sixteenth of it, 32 MiB at most)."
+        ),
     )
     catalog: str = attrs.field(
         default="sqlite:///catalog.db",

@@ -506,19 +506,39 @@ def test_disk_has_no_urls(storage):
     assert storage.url(KEY, **where) is None
 
 
-def test_body_that_does_not_fit_is_refused_before_it_comes(root, storage):
+class SmallDisk(RecordingDisk):
+    """A disk of 512 pages of 512 bytes, of which some are free."""
+
+    def __init__(self, free):
+        super().__init__()
+        self.free = free
+
+    def fstatvfs(self, fd):
+        found = list(os.fstatvfs(fd))
+        found[1], found[2], found[4] = 512, 512, self.free
+        return os.statvfs_result(found)
+
+
+def test_body_that_does_not_fit_is_refused_before_it_comes(root):
     """A disk without space for the announced length is full at once; nothing is left behind."""
-
-    class Small(RecordingDisk):
-        def fstatvfs(self, fd):
-            found = list(os.fstatvfs(fd))
-            found[1], found[4] = 512, 2  # fragments of 512 bytes, two of them free
-            return os.statvfs_result(found)
-
-    small = DiskStorage(root, Small())
+    small = DiskStorage(root, SmallDisk(2), reserve=0)
     with pytest.raises(StorageFullError):
         small.writer(1025)
     assert not list((root / "uploads").iterdir())
     for length in (1024, None):
         small.writer(length).abort()
-    storage.writer(len(CONTENT)).abort()
+
+
+@pytest.mark.parametrize(("reserve", "kept"), [(None, 32), (1024, 2), (0, 0)])
+def test_some_of_the_disk_is_left_to_the_catalog(root, reserve, kept):
+    """Uploads stop at the reserve, a sixteenth of a small disk, also those of unknown length."""
+    disk = SmallDisk(kept + 1)
+    small = DiskStorage(root, disk, reserve=reserve)
+    writer = small.writer()
+    writer.write(b"x" * 512)
+    with pytest.raises(StorageFullError):
+        writer.write(b"x" * 513)
+    writer.abort()
+    with pytest.raises(StorageFullError):
+        small.writer(513)
+    small.writer(512).abort()

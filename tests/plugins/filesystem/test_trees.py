@@ -95,7 +95,9 @@ def test_unknown_scheme_is_not_ours():
 @pytest.mark.parametrize(
     ("url", "options", "said"),
     [
-        ("blobs", {"key": "x"}, "no storage_options"),
+        ("blobs", {"key": "x"}, "one of the storage_options: reserve"),
+        ("blobs", {"reserve": "1 GiB"}, "one of the storage_options: reserve"),
+        ("blobs", {"reserve": -1}, "one of the storage_options: reserve"),
         ("memory://a*b", {}, "must not hold"),
         ("tide-absent://blobs", {}, "not installed"),
         ("tide-picky://blobs", {"wrong": 1}, "does not open"),

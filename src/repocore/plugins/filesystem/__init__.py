@@ -46,9 +46,7 @@ def repocore_storage(url: str, options: Mapping[str, Any]) -> Storage | None:
     """
     scheme = url.partition("://")[0].partition("::")[0] if "://" in url or "::" in url else "file"
     if scheme in {"file", "local"} and "::" not in url:
-        if options:
-            raise ConfigurationError("A storage on the local disk takes no storage_options.")
-        return DiskStorage(_path(url) if "://" in url else url)
+        return DiskStorage(_path(url) if "://" in url else url, reserve=_reserve(options))
     if scheme not in {*fsspec.available_protocols(), *fsspec.registry}:
         return None
     if any(mark in url for mark in "*?["):
@@ -59,6 +57,17 @@ def repocore_storage(url: str, options: Mapping[str, Any]) -> Storage | None:
         memory: Any = tree
         return TreeStorage(MemoryTree(memory, memory.store), root)
     return TreeStorage(tree, root)
+
+
+def _reserve(options: Mapping[str, Any]) -> int | None:
+    reserve = options.get("reserve")
+    if options.keys() - {"reserve"} or not isinstance(reserve, int | None) or (reserve or 0) < 0:
+        message = (
+            "A storage on the local disk takes one of the storage_options: reserve, the bytes "
+            "of the disk that uploads leave free."
+        )
+        raise ConfigurationError(message)
+    return reserve
 
 
 def _path(url: str) -> str:

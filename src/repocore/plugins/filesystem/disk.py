@@ -40,6 +40,7 @@ _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _CREATE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _COPIED: Final = 1 << 20
+_RESERVE: Final = 32 << 20
 
 _FILE_MODE: Final = 0o440
 _FOLDER_MODE: Final = 0o750
@@ -88,10 +89,16 @@ class DiskStorage:
     ``commit`` returns after the file, the folder that names it, and any folder that is new were
     fsynced.  Safe for any number of threads and processes.  Raises `ConfigurationError` where
     the folder does not open.
+
+    ``reserve`` bytes of the disk are left free, by default a sixteenth of it and 32 MiB at most:
+    the catalog often lies on the same disk, and needs a little to delete what makes room.
     """
 
-    def __init__(self, root: str | Path, calls: DiskCalls = os) -> None:
+    def __init__(
+        self, root: str | Path, calls: DiskCalls = os, *, reserve: int | None = None
+    ) -> None:
         self._calls = calls
+        self._reserve = reserve
         try:
             top = self._open_root(Path(root).absolute())
             try:
@@ -114,11 +121,16 @@ class DiskStorage:
         Raises `StorageFullError`, at once where the disk has no space for its ``length``, or
         `StorageError`.
         """
-        if length is not None:
-            disk = self._calls.fstatvfs(self._uploads)
-            if disk.f_bavail * disk.f_frsize < length:
-                raise StorageFullError
-        return DiskWriter(self._calls, self._uploads, self._publish)
+        self._require(length or 0)
+        return DiskWriter(self._calls, self._uploads, self._publish, self._require)
+
+    def _require(self, size: int) -> None:
+        disk = self._calls.fstatvfs(self._uploads)
+        reserve = self._reserve
+        if reserve is None:
+            reserve = min(disk.f_blocks * disk.f_frsize // 16, _RESERVE)
+        if disk.f_bavail * disk.f_frsize < size + reserve:
+            raise StorageFullError
 
     def open(self, key: BlobKey, start: int = 0, stop: int | None = None) -> BinaryIO:
         """Read an object; without ``stop`` the answer has a file descriptor at its position.
@@ -298,8 +310,13 @@ class DiskWriter:
     """A body in a file beside the objects; after an error it can only be aborted."""
 
     def __init__(
-        self, calls: DiskCalls, uploads: int, publish: Callable[[str, BlobKey], None]
+        self,
+        calls: DiskCalls,
+        uploads: int,
+        publish: Callable[[str, BlobKey], None],
+        require: Callable[[int], None],
     ) -> None:
+        self._require = require
         self._calls = calls
         self._uploads = uploads
         self._publish = publish
@@ -311,6 +328,7 @@ class DiskWriter:
     def write(self, chunk: bytes, /) -> None:
         """Add a chunk; raises `StorageFullError` or `StorageError`."""
         with self._step(usable=not self._keys):
+            self._require(len(chunk))
             self._write(memoryview(chunk))
 
     def open(self) -> BinaryIO:
