@@ -54,7 +54,7 @@ def test_the_forger_of_the_tests_would_succeed_with_our_key(registry) -> None:
 NOW = int(time.time())
 
 
-@pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
+@pytest.mark.filterwarnings("ignore:The HMAC key")
 @pytest.mark.parametrize(
     "changes",
     [

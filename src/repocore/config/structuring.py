@@ -230,11 +230,11 @@ def _converter(folder: str | None) -> Converter:
         float: _real,
         timedelta: _duration,
         Path: path,
+        enum.Enum: cast("Any", _word),
     }
     for kind, hook in values.items():
         converter.register_structure_hook(kind, hook)
     converter.register_structure_hook_func(_is_any, anything)
-    converter.register_structure_hook_func(_is_enum, cast("Any", _word))
     converter.register_structure_hook_factory(_is_sequence, sequence)
     converter.register_structure_hook_factory(_is_table, table)
     return converter
@@ -242,10 +242,6 @@ def _converter(folder: str | None) -> Converter:
 
 def _is_any(kind: Any) -> bool:
     return kind is Any
-
-
-def _is_enum(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, enum.Enum)
 
 
 def _is_sequence(kind: Any) -> bool:
