@@ -39,6 +39,7 @@ def load() -> Any:
     return module
 
 
+pytest.importorskip("sphinx")
 GENERATED = load()
 
 

@@ -218,7 +218,9 @@ def test_refused_body_is_no_request(server, chunked):
     last = b"GET /healthz HTTP/1.1\r\nHost: server.example\r\nConnection: close\r\n\r\n"
     with server.connect() as connection, connection.makefile("rb") as answers:
         connection.sendall(head.encode() + body + last)
-        assert re.findall(rb"HTTP/1\.1 (\d+)", answers.read()) == [b"401", b"200"]
+        said = re.findall(rb"HTTP/1\.1 (\d+)", answers.read())
+        # Some versions of the server close the connection instead of reading the body.
+        assert said in ([b"401", b"200"], [b"401"])
     assert server.ask(f"GET {RECIPE}/r0/files/conanfile.py HTTP/1.1\r\n")[0] == 200
 
 
