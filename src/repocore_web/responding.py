@@ -36,6 +36,9 @@ REASONS: Final = {
 #: A date as a header field has it; a file's is the same each time.
 _date = lru_cache(maxsize=1024)(http_date)
 _CHUNK: Final = 1 << 18
+#: Bytes up to which a file is read at once.
+SMALL = 1 << 16
+_SHORT: Final = "The server has lost stored bytes; its administrator runs `repocore check`."
 _WORD = re.compile(r"[A-Za-z0-9._+-]+\Z")
 
 _NOSNIFF: Final = ("X-Content-Type-Options", "nosniff")
@@ -152,10 +155,24 @@ def _bytes(
     stream = content.open(start, None if stop == size else stop)
     if start == 0:
         content.served()
+    if stop - start <= SMALL:
+        # To hand over a file takes longer than to read one that is small.
+        with stream:
+            return (_whole(stream, stop - start),)
     wrapper = environ.get("wsgi.file_wrapper")
     if wrapper is None or stop != size or not _is_regular(stream, size):
         return _Chunks(stream, stop - start)
     return wrapper(stream, _CHUNK)
+
+
+def _whole(stream: BinaryIO, size: int) -> bytes:
+    content = stream.read(size)
+    while len(content) < size:  # a raw stream may give less than it was asked for
+        more = stream.read(size - len(content))
+        if not more:
+            raise StorageError(_SHORT)
+        content += more
+    return content
 
 
 def _is_regular(stream: BinaryIO, size: int) -> bool:
@@ -178,8 +195,7 @@ class _Chunks:
             chunk = self._stream.read(min(_CHUNK, self._left))
             if not chunk:
                 # The length was announced: only a broken connection tells the client now.
-                message = "A stored object is shorter than its file."
-                raise StorageError(message)
+                raise StorageError(_SHORT)
             self._left -= len(chunk)
             yield chunk
 

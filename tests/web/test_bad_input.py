@@ -334,3 +334,18 @@ def test_lost_bytes_are_our_failure(wire: Wire) -> None:
     assert answer.status == 500
     assert "repocore check" in answer.text
     judge(wire, answer)
+
+
+@pytest.mark.parametrize("query", ["limit=1000000000", "limit=-1", "offset=99999999999", "page=x"])
+def test_numbers_in_a_query_change_nothing(wire: Wire, query: str) -> None:
+    """T49: the protocol has no pages, so nobody can ask for one without end."""
+    target = LISTS[0]
+    assert wire.send("GET", f"{target}&{query}").body == wire.send("GET", target).body
+    assert wire.send("GET", f"{LISTS[1]}?{query}").body == wire.send("GET", LISTS[1]).body
+
+
+def test_errors_can_be_found_in_the_log(wire: Wire) -> None:
+    """T50: whoever reports an error has a number for it."""
+    answers = [wrong_sha1(wire), anonymous(wire), repository_that_is_not_there(wire)]
+    numbers = {answer.headers["x-request-id"] for answer in answers}
+    assert len(numbers) == len(answers)

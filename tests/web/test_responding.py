@@ -15,6 +15,7 @@ from wsgi_calls import environ, send
 from repocore import BlobKey, File, FilePath, StorageError
 from repocore.config import WebSettings
 from repocore.http import FileContent, Response
+from repocore_web import responding
 from repocore_web.responding import Sender
 
 TAG = '"' + "a" * 64 + '"'
@@ -172,8 +173,11 @@ class Wrapper:
     ("asked", "wrapped", "body"),
     [(None, True, b"0123456789"), ("bytes=4-", True, b"456789"), ("bytes=4-5", False, b"45")],
 )
-def test_regular_files_are_the_servers_to_send(tmp_path: Path, asked, wrapped, body):
+def test_regular_files_are_the_servers_to_send(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked, wrapped, body
+):
     """What ends where the file ends goes through the file wrapper; a part within does not."""
+    monkeypatch.setattr(responding, "SMALL", 0)
     path = tmp_path / "object"
     path.write_bytes(b"0123456789")
     given_to: list[object] = []
@@ -197,8 +201,12 @@ def test_regular_files_are_the_servers_to_send(tmp_path: Path, asked, wrapped, b
 
 
 @pytest.mark.parametrize("regular", [True, False])
-def test_short_object_breaks_the_connection(tmp_path: Path, regular):
+@pytest.mark.parametrize("small", [0, 100])
+def test_short_object_breaks_the_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, regular, small
+):
     """Fewer bytes than announced end in an error, never in a server that waits."""
+    monkeypatch.setattr(responding, "SMALL", small)
     path = tmp_path / "object"
     path.write_bytes(b"012")
 
@@ -208,6 +216,20 @@ def test_short_object_breaks_the_connection(tmp_path: Path, regular):
     response = Response(200, content(b"0123456789", opened=opened))
     with pytest.raises(StorageError):
         fetch(response, **{"wsgi.file_wrapper": Wrapper})
+
+
+@pytest.mark.parametrize("pieces", [1, 3, 100])
+def test_small_file_is_read_at_once(pieces):
+    """Its descriptor is back before the answer is sent, whoever sends it, in whatever pieces."""
+
+    class Trickle(io.BytesIO):
+        def read(self, size=-1):
+            return super().read(min(size, pieces))
+
+    stream = Trickle(b"0123456789")
+    response = Response(200, content(b"0123456789", opened=lambda *_: stream))
+    answer = fetch(response, **{"wsgi.file_wrapper": Wrapper})
+    assert (answer.body, stream.closed) == (b"0123456789", True)
 
 
 def test_stream_is_closed(tmp_path: Path):

@@ -1,0 +1,113 @@
+"""Which test answers which threat: the names stand here, so that none of them goes unnoticed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+
+#: Threats of this stage, what they are about, and the tests that would fail.
+THREATS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "T1": (
+        "spellings of a path, in every field of every route",
+        (
+            "web/test_app.py::test_every_field_of_every_route_has_one_spelling",
+            "web/test_bad_input.py::test_bad_path",
+            "web/test_targets.py::test_other_spellings_are_refused",
+            "model/test_paths.py::test_other_spellings_are_refused",
+        ),
+    ),
+    "T2": (
+        "a path and a reference parse to what they print, and from nothing else",
+        (
+            "model/test_paths.py::test_parsing_and_printing_are_inverse",
+            "plugins/conan/test_references.py::test_whatever_parses_prints_its_shortest_form",
+            "plugins/conan/test_paths.py::test_a_path_is_of_conan_in_one_way_only",
+        ),
+    ),
+    "T3": (
+        "names that a disk could not hold or would confuse",
+        (
+            "plugins/conan/test_references.py::test_a_name_outside_the_alphabet_is_refused",
+            "plugins/conan/test_references.py::test_lengths_are_bounded",
+            "model/test_paths.py::test_unusual_names_are_kept_as_they_are",
+        ),
+    ),
+    "T4": (
+        "links that somebody planted in the data folder",
+        ("plugins/filesystem/test_disk.py::test_link_in_an_objects_place_is_not_followed",),
+    ),
+    "T6": (
+        "names that are ours alone",
+        ("web/test_app.py::test_there_are_no_other_names",),
+    ),
+    "T42": (
+        "ranges and their conditions",
+        (
+            "web/test_conditions.py::test_first_and_last_byte",
+            "web/test_conditions.py::test_suffix",
+            "web/test_conditions.py::test_other_fields_mean_the_whole",
+            "web/test_conditions.py::test_range_of_what_the_client_has_begun",
+            "web/test_responding.py::test_range_is_a_slice",
+        ),
+    ),
+    "T43": (
+        "bodies without an end, header fields without one, clients that stall",
+        (
+            "web/test_bodies.py::test_chunked_excess_is_refused_on_its_way",
+            "web/test_bad_input.py::test_bad_request",
+            "web/test_conditions.py::test_long_fields_are_answered_like_short_ones",
+            "cli/test_server.py::test_stalled_client_has_an_end",
+        ),
+    ),
+    "T44": (
+        "requests hidden in others",
+        (
+            "web/test_app_served.py::test_refused_body_is_no_request",
+            "web/test_app_served.py::test_contradictory_framing_is_refused",
+        ),
+    ),
+    "T45": (
+        "a Host that is not ours",
+        (
+            "web/test_forwarding.py::test_other_hosts_are_refused",
+            "web/test_forwarding.py::test_nobody_else_is_believed",
+            "web/test_forwarding.py::test_public_url_goes_before_everything",
+        ),
+    ),
+    "T49": (
+        "answers that grow with a number in the question",
+        (
+            "web/test_bad_input.py::test_numbers_in_a_query_change_nothing",
+            "web/test_bad_input.py::test_bad_request",
+        ),
+    ),
+    "T50": (
+        "what an error tells",
+        (
+            "web/test_app.py::test_surprises_are_logged_and_not_told",
+            "web/test_app.py::test_hidden_is_like_missing",
+            "web/test_bad_input.py::test_bad_request",
+        ),
+    ),
+    "T58": (
+        "secrets and control characters in logs",
+        (
+            "web/test_app.py::test_planted_secrets_are_nowhere",
+            "web/test_logs.py::test_secrets_are_hidden",
+            "cli/test_logs.py::test_warnings_are_redacted",
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("threat", THREATS)
+def test_threat_has_its_tests(threat: str) -> None:
+    """Each named test is there."""
+    for name in THREATS[threat][1]:
+        file, _, function = name.partition("::")
+        text = (TESTS / file).read_text(encoding="utf-8")
+        assert re.search(rf"^def {function}\(", text, re.MULTILINE), name
