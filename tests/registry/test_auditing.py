@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from datetime import timedelta
 from pathlib import Path
 
@@ -91,6 +92,29 @@ def test_an_export_is_a_plain_tree(house, tmp_path: Path) -> None:
     assert not (out / "zlib/1.4").exists()
     with pytest.raises(RejectedError, match="not empty"):
         house.admin.upkeep.export("conan/main", out)
+
+
+def test_an_export_takes_no_space_on_the_disk_of_the_storage(house, tmp_path: Path) -> None:
+    """There its files are other names of the stored ones."""
+    house.recipe("r1")
+    house.admin.upkeep.export("conan/main", tmp_path / "out")
+    path = "zlib/1.3/_/_/r1/export/conanfile.py"
+    assert (tmp_path / "out" / path).samefile(blob_file(house, path))
+
+
+def test_an_export_holds_what_a_stream_gives(house, tmp_path: Path, monkeypatch) -> None:
+    """A storage that unpacks what it reads gives the bytes, not the packed file behind them."""
+    house.recipe("r1")
+    packed = tmp_path / "packed.gz"
+    packed.write_bytes(gzip.compress(b"recipe r1"))
+
+    def unpacked(_key: BlobKey) -> object:
+        return gzip.open(packed)
+
+    monkeypatch.setattr(house.registry.storage, "open", unpacked)
+    house.admin.upkeep.export("conan/main", tmp_path / "out")
+    copy = tmp_path / "out/zlib/1.3/_/_/r1/export/conanfile.py"
+    assert copy.read_bytes() == b"recipe r1"
 
 
 def test_downloads_are_counted_without_a_write_each(house) -> None:

@@ -94,9 +94,7 @@ class FilePath:
         """Read a path; raises `InvalidPathError` for anything that is not already normal."""
         if isinstance(text, cls):
             return text
-        if isinstance(text, FilePath):
-            return cls(text.parts)
-        return cls(tuple(text.split("/")))
+        return cls(tuple(str(text).split("/")))
 
     @property
     def name(self) -> str:

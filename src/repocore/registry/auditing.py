@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import attrs
 
@@ -303,13 +303,19 @@ def _on_disk(segment: str) -> str:
 def _write(services: Services, file: File, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with services.storage.open(file.key) as stream:
-        name = getattr(stream, "name", None)
-        if isinstance(name, str | bytes):
-            try:
-                os.link(name, target)
-            except OSError:
-                pass  # another disk, or one without hard links
-            else:
-                return
-        with target.open("xb") as copy:
-            shutil.copyfileobj(stream, copy, services.settings.limits.chunk)
+        if not _linked(stream, file.size, target):
+            with target.open("xb") as copy:
+                shutil.copyfileobj(stream, copy, services.settings.limits.chunk)
+
+
+def _linked(stream: BinaryIO, size: int, target: Path) -> bool:
+    """Give the file behind a stream another name; False on another disk, or where none is."""
+    try:
+        descriptor = stream.fileno()
+        if os.fstat(descriptor).st_size != size:
+            return False  # a stream that unpacks what it reads
+        # link() would not follow what is in /proc; linkat() does, and a folder given means that.
+        os.link(f"/proc/self/fd/{descriptor}", target, src_dir_fd=descriptor)
+    except OSError:
+        return False
+    return True

@@ -12,14 +12,13 @@ import attrs
 
 from repocore.catalog import blobs
 from repocore.catalog.commit import FileChange, commit
-from repocore.catalog.rows import micros_of
 from repocore.errors import StorageError
 from repocore.model import BlobKey, File
 from repocore.ports import Progress
 from repocore.registry.services import Services
 from repocore.registry.staging import Staged
 
-__all__ = ["Collected", "collect_blobs", "collect_strays", "grace_of", "publish", "refer"]
+__all__ = ["Collected", "collect_blobs", "collect_strays", "publish", "refer"]
 
 #: A collector can take a reservation that outlived the grace period; then all begins again.
 _TRIES: Final = 3
@@ -107,8 +106,3 @@ def collect_strays(services: Services) -> int:
             services.storage.delete(key)
             count += 1
     return count
-
-
-def grace_of(services: Services) -> int:
-    """The settings' grace period in microseconds."""
-    return micros_of(services.settings.limits.blob_grace)
