@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import errno
 import functools
 import json
 import os
@@ -11,7 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 import click
@@ -37,6 +38,16 @@ __all__ = [
     "show",
     "table",
 ]
+
+
+_OWNER: Final = ". Run this as the account that owns it, or let this account write there."
+#: What to do next where the system refuses; the other messages of the system say it themselves.
+_ADVICE: Final[Mapping[int | None, str]] = {
+    errno.EACCES: _OWNER,
+    errno.EPERM: _OWNER,
+    errno.EROFS: ". Choose a folder on a disk that can be written.",
+    errno.ENOSPC: ". Make room on the disk, and run it again.",
+}
 
 
 @attrs.define
@@ -218,7 +229,7 @@ def _sentence(error: Exception) -> str:
         return error.format_message()
     if isinstance(error, OSError):
         place = f": {error.filename}" if error.filename else ""
-        return f"{error.strerror or error}{place}"
+        return f"{error.strerror or error}{place}{_ADVICE.get(error.errno, '')}"
     return str(error)
 
 
