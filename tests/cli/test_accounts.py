@@ -38,6 +38,15 @@ def test_prompt_asks_twice(house):
         assert registry.authenticate(Password("ann", "one")).name == "ann"
 
 
+def test_nobody_to_ask(house):
+    """A script without a password is told the option, and makes no account."""
+    told = house("user", "add", "ann", status=1).stderr.splitlines()[-1]
+    assert told.endswith("pipe one to --password-stdin.")
+    contradiction = ("user", "add", "ann", "--no-password", "--password-stdin")
+    assert "exclude" in house.refused(*contradiction, status=2)["error"]
+    assert [account["name"] for account in house.json("user", "list")] == ["admin"]
+
+
 def test_groups(house):
     """Accounts join and leave; a group without members is not listed."""
     house("user", "add", "ann", "--no-password")
@@ -67,7 +76,15 @@ def test_token_is_scoped_shown_once_and_revoked(house):
 
 
 @pytest.mark.parametrize(
-    "words", [("--allow", "read"), ("--allow", "look:**"), ("--expires", "soon")]
+    "words",
+    [
+        ("--allow", "read"),
+        ("--allow", "look:**"),
+        ("--expires", "soon"),
+        ("--expires", "-1d"),
+        ("--expires", "0d"),
+        ("--expires", "99999999d"),
+    ],
 )
 def test_tokens_that_cannot_be(house, words):
     """A scope without a pattern, an unknown action, no length of time: each is told."""

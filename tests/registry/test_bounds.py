@@ -236,6 +236,9 @@ def test_scope_of_a_token_only_narrows(house) -> None:
         house.admin.accounts.create_token("ann", "ci", rules=(deny,))
     with pytest.raises(RejectedError, match="more than no time"):
         house.admin.accounts.create_token("ann", "ci", lifetime=timedelta(0))
+    with pytest.raises(RejectedError, match="at most 36500 days"):
+        house.admin.accounts.create_token("ann", "ci", lifetime=timedelta.max)
+    assert house.admin.accounts.tokens("ann") == []
     with pytest.raises(MissingError):
         house.admin.accounts.create_token("nobody", "ci")
 

@@ -46,7 +46,13 @@ def user() -> None:
 def _password(*, from_stdin: bool) -> str:
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n")
-    return click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    try:
+        return click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    except click.Abort as error:
+        if sys.stdin.isatty():
+            raise  # somebody who does not want to
+        message = "There is nobody to ask for a password: pipe one to --password-stdin."
+        raise RejectedError(message) from error
 
 
 _stdin = click.option("--password-stdin", is_flag=True, help="Read the password from stdin.")
@@ -68,6 +74,9 @@ def add_user(
     email: str,
 ) -> None:
     """Add the account NAME."""
+    if password_stdin and no_password:
+        message = "--password-stdin and --no-password exclude each other."
+        raise click.UsageError(message)
     password = None if no_password else _password(from_stdin=password_stdin)
     with state.session(make=True) as session:
         made = session.accounts.add(name, password, groups=groups, email=email)

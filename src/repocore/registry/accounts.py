@@ -41,6 +41,8 @@ __all__ = ["Accounts"]
 
 #: A token's last use is noted at most that often.
 _NOTED = timedelta(minutes=5)
+#: Far beyond it a calendar has no date for a token's end.
+_LONGEST = timedelta(days=36_500)
 
 
 class Accounts:
@@ -198,6 +200,9 @@ class Accounts:
             raise RejectedError(message)
         if lifetime is not None and lifetime <= timedelta(0):
             message = "A token lives for more than no time."
+            raise RejectedError(message)
+        if lifetime is not None and lifetime > _LONGEST:
+            message = f"A token lives for at most {_LONGEST.days} days, or without an end."
             raise RejectedError(message)
         with self._context.services.catalog.snapshot() as connection:
             if accounts.find_account(connection, account) is None:
