@@ -371,7 +371,7 @@ def test_export_copies_where_it_cannot_link(
 ) -> None:
     """Another disk, or one without hard links, gets copies."""
 
-    def no_link(*_arguments: object) -> None:
+    def no_link(*_arguments: object, **_options: object) -> None:
         raise OSError(18, "another disk")
 
     house.recipe("r1")
