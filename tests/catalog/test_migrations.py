@@ -75,3 +75,13 @@ def test_a_database_that_is_none_of_ours_is_refused(url: str, tmp_path: Path) ->
     """The sentence says what to write instead."""
     with pytest.raises(ConfigurationError, match="catalog"):
         Catalog(url, folder=tmp_path)
+
+
+def test_catalog_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """Hashes and signing keys are in it: no other user of the machine reads one of its files."""
+    catalog = Catalog("sqlite:///catalog.db", folder=tmp_path)
+    catalog.migrate()
+    modes = {path.name: path.stat().st_mode & 0o077 for path in tmp_path.glob("catalog.db*")}
+    catalog.close()
+    assert len(modes) >= 3
+    assert set(modes.values()) == {0}

@@ -115,6 +115,8 @@ class SQLite:
             raise ConfigurationError(message)
         self._path = os.path.abspath(url.database)  # noqa: PTH100 - sqlite3 takes text
         self._clock = clock
+        # It holds hashes and signing keys.  SQLite gives its other files the mode of this one.
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self.engine = create_engine(
             "sqlite://", creator=self.raw, pool_size=20, max_overflow=-1, poolclass=QueuePool
         )

@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import os
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -47,6 +48,8 @@ class Writers:
     def __init__(self, engine: Engine, lock_file: str) -> None:
         self._engine = engine
         self._lock_file = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # Not in `close`, after which a writer may still come: it would lock another's descriptor.
+        weakref.finalize(self, os.close, self._lock_file)
         self._queue: collections.deque[_Turn] = collections.deque()
         self._mutex = threading.Lock()
         # One for all: to check a connection out, reset it and give it back takes longer than a
