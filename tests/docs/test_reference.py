@@ -108,6 +108,12 @@ def test_setting_has_a_heading() -> None:
     assert wanted <= found
 
 
+@pytest.mark.parametrize("name", sorted(set(keys(Settings)) - INNER))
+def test_setting_is_tested(name: str) -> None:
+    """Somebody sets it, or looks at what it does: its last word stands in a test."""
+    assert re.search(rf"\b{name.rpartition('.')[2]}\b", TESTS)
+
+
 def test_route_has_a_heading(tmp_path: Path) -> None:
     """Each method and template that a registry with all its plugins answers."""
     with repocore.open_registry(data=tmp_path) as registry:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from wsgiref.validate import validator
 
@@ -310,6 +310,14 @@ def test_download_counts_when_bytes_are_sent(fields, count):
     file = attrs.evolve(content(b"0123456789"), served=lambda: served.append(1))
     fetch(Response(200, file), **fields)
     assert len(served) == count
+
+
+def test_redirection_works_as_long_as_the_setting_says():
+    """The storage signs its URL for that time."""
+    asked: list[timedelta] = []
+    file = attrs.evolve(content(b"0"), url=asked.append)
+    fetch(Response(200, file), WebSettings(redirect_lifetime=timedelta(minutes=3)))
+    assert asked == [timedelta(minutes=3)]
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
