@@ -11,7 +11,10 @@ import urllib.request
 import pytest
 from cli_support import finished, launch, read_document
 
-from repocore.cli.serving import bind
+from repocore import open_registry
+from repocore.cli.first import first_start
+from repocore.cli.serving import _Banner, bind, serve as serve_command
+from repocore.config import load_settings
 from repocore.errors import ConfigurationError
 
 
@@ -56,6 +59,39 @@ def test_password_of_the_environment(serve):
     served = serve(REPOCORE_ADMIN_PASSWORD="high-water")
     assert "high-water" not in json.dumps(served.said)
     assert get(served.port, "/conan/main/v2/users/authenticate", "high-water")[0] == 200
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_rule_that_opens_reading_is_printed(tmp_path, local):
+    """Where others can reach it nobody reads unasked; what would change that is said, and does."""
+    settings = load_settings(data=tmp_path, environ={})
+    with first_start(settings, {}) as start, open_registry(settings=settings) as registry:
+        start.prepare(registry, everyone_reads=local)
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            said = _Banner.of(registry, [listener], start, local=local).lines()
+        start.shown()
+    rule = "  repocore rule add --subject '*' --actions read --pattern 'conan/main/**'"
+    assert (rule in said) is not local
+    assert any(line.startswith("WARNING") for line in said) is not local
+    assert "  conan remote login repocore admin" in said
+
+
+@pytest.mark.parametrize(
+    ("hosts", "status"),
+    [(["127.0.0.1"], 200), (["0.0.0.0"], 401), (["127.0.0.1", "127.0.0.2"], 200)],
+)
+def test_address_decides_who_reads_at_first(serve, hosts, status):
+    """Everyone reads what only this machine can reach, and nobody what others can."""
+    served = serve(*(word for host in hosts for word in ("--host", host)))
+    assert get(served.port, "/conan/main/v2/conans/search?q=*")[0] == status
+
+
+def test_defaults_of_serve_are_a_contract():
+    """Loopback, at port 9300."""
+    assert {p.name: p.default for p in serve_command.params if p.name in {"hosts", "port"}} == {
+        "hosts": ("127.0.0.1",),
+        "port": 9300,
+    }
 
 
 def test_several_hosts(serve):

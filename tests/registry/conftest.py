@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -76,3 +77,24 @@ def quota(house: House) -> House:
 def reader(house: House) -> Session:
     house.allow("user:reader", Action.READ.value, "conan/main/**")
     return house.as_("reader")
+
+
+@pytest.fixture
+def overtaken() -> Callable[[Any, Callable[[], object]], None]:
+    """Let somebody else be first at the lock of a thing: they do their work and are gone."""
+
+    def arrange(thing: Any, work: Callable[[], object]) -> None:
+        lock = thing._lock
+
+        class Busy:
+            def __enter__(self) -> None:
+                thing._lock = lock
+                work()
+                lock.acquire()
+
+            def __exit__(self, *_error: object) -> None:
+                lock.release()
+
+        thing._lock = Busy()
+
+    return arrange

@@ -227,3 +227,27 @@ def test_a_new_signing_key_keeps_old_logins(house, other) -> None:
     for login in (old, new):
         assert other.connect(Bearer(login)).principal.name == "ann"
     assert len(house.admin.accounts.signing_keys("bearer")) == 2
+
+
+def test_accounts_are_listed_by_name(house, reader) -> None:
+    """With their groups, and to administrators only."""
+    for name in ("cleo", "ann", "bob"):
+        house.admin.accounts.add(name, groups=["team"])
+    found = [(account.name, account.groups) for account in house.admin.accounts.list()]
+    assert found == [(name, {"team"}) for name in ("ann", "bob", "cleo")]
+    with pytest.raises(AccessDeniedError):
+        reader.accounts.list()
+
+
+def test_a_secret_is_told_from_what_only_looks_like_one(house) -> None:
+    """No token of ours is nobody's; one with our form and wrong letters is refused."""
+    accounts = house.admin.accounts
+    accounts.add("ann")
+    token, secret = accounts.create_token("ann", "ci")
+    assert accounts.find_token(secret) == token
+    assert accounts.find_token("rpc-but-no-token") is None
+    last = "a" if secret[-1] != "a" else "b"
+    strange = f"rpc-{'x' * 12}-{'y' * 40}"
+    for wrong in (secret[:-1] + last, strange):
+        with pytest.raises(NotAuthenticatedError):
+            accounts.find_token(wrong)

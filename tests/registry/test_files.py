@@ -12,6 +12,7 @@ import pytest
 import repocore
 from repocore import (
     AccessDeniedError,
+    BlobKey,
     ChecksumMismatchError,
     ConflictError,
     Digest,
@@ -71,6 +72,24 @@ def test_a_draft_is_seen_by_nobody(house) -> None:
     assert house.listing() == []
     with pytest.raises(FileMissingError):
         house.admin.files.open("conan/main", f"{RECIPE}/conanfile.py")
+
+
+@pytest.mark.parametrize("other", ["Zlib", "ZLIB"])
+def test_names_that_differ_in_case_are_two(house, other: str) -> None:
+    """T3: also on a disk that takes them for one, because no name becomes a path of it."""
+    house.recipe("r1")
+    house.recipe("r1", f"{other}/1.3/_/_", b" of another")
+    for name, content in (("zlib", b"recipe r1"), (other, b"recipe r1 of another")):
+        path = f"{name}/1.3/_/_/r1/export/conanfile.py"
+        with house.admin.files.open("conan/main", path) as stream:
+            assert stream.read() == content
+
+
+@pytest.mark.parametrize("name", ["con", "nul", "aux", "com1", "lpt9"])
+def test_names_of_devices_are_names(house, name: str) -> None:
+    """T3: what another system reserves is kept like anything else."""
+    house.recipe("r1", f"{name}/1.3/_/_")
+    assert house.listing()[0][0] == f"{name}/1.3/_/_/r1/export/conanfile.py"
 
 
 def test_equal_bytes_are_one_blob(house) -> None:
@@ -153,6 +172,12 @@ def test_a_quota_counts_what_is_kept(quota) -> None:
     quota.put(f"{RECIPE}/metadata/a", b"y" * 30)
     quota.admin.releases.delete("conan/main", "zlib/1.3@_/_", "r1")
     quota.put(f"{RECIPE}/conanfile.py", b"x" * 100)
+
+
+def test_a_length_beyond_the_quota_is_refused_before_the_body_is_touched(quota) -> None:
+    """What cannot fit is not read."""
+    with pytest.raises(QuotaExceededError):
+        quota.admin.files.put("conan/main", f"{RECIPE}/conanfile.py", Untouched(), length=101)
 
 
 @pytest.mark.parametrize(
@@ -261,6 +286,25 @@ def test_a_listing_names_what_may_be_read_and_no_more(house) -> None:
     assert all(path.startswith("zlib/") for path in paths)
     scope = (Rule(subject="*", actions=repocore.actions_of(["read"]), pattern="conan/main/x/**"),)
     assert list(house.as_("ann", scope=scope).files.list("conan/main")) == []
+    with pytest.raises(AccessDeniedError):
+        house.as_("stranger").files.list("conan/main")
+    with pytest.raises(RepositoryMissingError):
+        house.admin.files.list("conan/nowhere")
+
+
+def test_content_has_the_url_that_its_storage_gives(house, monkeypatch) -> None:
+    """It is one of the file's bytes, under the file's name and type; the disk has none."""
+    house.recipe("r1")
+    content = house.admin.files.content("conan/main", f"{RECIPE}/conanfile.py")
+    assert content.url(timedelta(minutes=1)) is None
+
+    def url(key: BlobKey, *, filename: str, media_type: str, expires: timedelta) -> str:
+        return f"https://s3.example/{key.digest}?{filename}&{media_type}&{expires.seconds}"
+
+    monkeypatch.setattr(house.registry.storage, "url", url)
+    file = content.file
+    wanted = f"https://s3.example/{file.digest}?conanfile.py&{file.media_type}&60"
+    assert content.url(timedelta(minutes=1)) == wanted
 
 
 def test_pages_of_a_listing_join_without_a_seam(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import io
 import subprocess
 import sys
 from datetime import timedelta
@@ -11,15 +13,21 @@ import pytest
 
 import repocore
 from repocore import (
+    AccessDeniedError,
+    Action,
     AlreadyExistsError,
     ConfigurationError,
     DuplicateFormatError,
     NoPluginForUrlError,
+    NotAuthenticatedError,
     PluginError,
     Principal,
+    RepositoryMissingError,
+    Resource,
     hookimpl,
 )
 from repocore.config import PluginSettings, RepositorySettings, Settings
+from repocore.http import Response, Route
 from repocore.plugins.conan.revisions import ConanFormat
 
 
@@ -53,6 +61,64 @@ def test_only_what_may_be_read_is_listed(house, reader) -> None:
     """A repository that one may not read is not there."""
     assert [one.address for one in reader.repositories.list()] == ["conan/main"]
     assert house.as_("stranger").repositories.list() == []
+
+
+def test_a_repository_is_got_by_whoever_may_read_something_in_it(house, reader) -> None:
+    """To all others it is not there, or there is none such."""
+    assert reader.repositories.get("conan/main").address == "conan/main"
+    for hidden in ("conan/main", "conan/nowhere"):
+        with pytest.raises(AccessDeniedError) as caught:
+            house.as_("stranger").repositories.get(hidden)
+        assert caught.value.hidden
+    with pytest.raises(RepositoryMissingError):
+        house.admin.repositories.get("conan/nowhere")
+
+
+def test_a_session_says_what_it_may(house, reader) -> None:
+    """`allowed` says it, `require` raises it, and both know of a change at once."""
+    resource = Resource("conan", "main", "zlib", "1.3@_/_")
+    assert reader.registry is house.registry
+    reader.require(Action.READ, resource)
+    with pytest.raises(AccessDeniedError, match="you may not write"):
+        reader.require(Action.WRITE, resource)
+    with pytest.raises(NotAuthenticatedError):
+        house.as_(None).require(Action.READ, resource)
+    house.allow("user:reader", "write", "conan/main/**")
+    assert reader.allowed(Action.WRITE, resource)
+
+
+def test_routes_of_all_plugins(tmp_path: Path) -> None:
+    """Each plugin's stay together, in the order in which the plugins were given."""
+
+    def answer(session: object, request: object) -> Response:
+        raise AssertionError(session, request)
+
+    class Brings:
+        def __init__(self, *templates: str) -> None:
+            self.routes = [
+                Route(method="GET", template=template, handler=answer, summary="x")
+                for template in templates
+            ]
+
+        @hookimpl
+        def repocore_routes(self) -> list[Route]:
+            return self.routes
+
+    plugins = [Brings("/one", "/two"), Brings("/three")]
+    with repocore.open_registry(settings=Settings(data=tmp_path), plugins=plugins) as registry:
+        templates = [route.template for route in registry.routes() if route.handler is answer]
+    assert templates == ["/one", "/two", "/three"]
+
+
+def test_every_step_of_an_upload_is_named(house) -> None:
+    """A test of crashes can stop between any two; nobody watches unless asked to."""
+    steps: list[str] = []
+    unwatched = house.registry.step
+    house.registry.step = steps.append
+    house.put("zlib/1.3/_/_/r1/export/conanfile.py", b"recipe")
+    house.registry.step = unwatched
+    house.put("zlib/1.3/_/_/r2/export/conanfile.py", b"recipe")
+    assert steps == ["staged", "reserved", "stored", "committed", "relayed"]
 
 
 class Double:
@@ -127,6 +193,21 @@ def test_closing_is_idempotent_and_told_to_plugins(tmp_path: Path) -> None:
     registry.close()
     registry.close()
     assert heard == ["addhooks", "startup", "shutdown"]
+
+
+def test_forgotten_registries_keep_no_descriptor(tmp_path: Path) -> None:
+    """A program may open and close as often as it likes; a writer's lock goes too."""
+
+    def used(folder: Path) -> int:
+        with repocore.open_registry(folder) as registry:
+            session = registry.session(registry.admin())
+            session.repositories.create("conan/main")
+            session.files.put("conan/main", "a/1/_/_/r/export/conanfile.py", io.BytesIO(b"x"))
+        gc.collect()
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = used(tmp_path / "first")
+    assert [used(tmp_path / name) for name in ("second", "third")] == [before, before]
 
 
 def test_a_plugin_file_is_loaded(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests_manifest import manifest
 import repocore
 from repocore import AccountChanged, ReleaseAdded, ReleaseRemoved, RepositoryChanged, hookimpl
 from repocore.config import Settings
+from repocore.registry.relay import Relay
 
 
 class Listener:
@@ -92,3 +94,16 @@ def test_an_event_that_nobody_can_hear_is_given_up(database_url: str, tmp_path: 
                 break
             time.sleep(0.01)
     assert [type(event) for event in listener.heard] == KINDS[1:]
+
+
+def test_a_relay_that_two_wake_at_once_has_one_thread(overtaken) -> None:
+    """Who comes second to the lock finds the thread running."""
+    ran = threading.Event()
+    relay = Relay((ran.set,), 60.0)
+    overtaken(relay, relay.start)
+    threads = threading.active_count()
+    relay.wake()
+    assert ran.wait(30)
+    assert threading.active_count() == threads + 1
+    relay.close()
+    assert threading.active_count() == threads

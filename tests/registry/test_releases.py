@@ -5,10 +5,16 @@ from __future__ import annotations
 import pytest
 from tests_manifest import manifest
 
-from repocore import AccessDeniedError, NotAuthenticatedError, ReleaseMissingError
+from repocore import (
+    AccessDeniedError,
+    NotAuthenticatedError,
+    ReleaseMissingError,
+    RepositoryMissingError,
+)
 
 MAIN = "conan/main"
 ZLIB = "zlib/1.3@_/_"
+RECIPE = "zlib/1.3/_/_/r1/export"
 
 
 def names(house) -> list[str]:
@@ -151,3 +157,72 @@ def test_nothing_hangs_on_what_is_not_there(house) -> None:
         house.package("r1", "p2")
     house.recipe("r1")
     house.package("r1", "p2")
+
+
+def test_what_is_not_there_is_missing_in_every_question(house) -> None:
+    """Asking by name raises; asking for lists gives empty ones."""
+    house.recipe("r1")
+    releases = house.admin.releases
+    for missing in (
+        lambda: releases.newest(MAIN, "none/1@_/_"),
+        lambda: releases.files(MAIN, ZLIB, "r2"),
+        lambda: releases.children(MAIN, ZLIB, "r2"),
+    ):
+        with pytest.raises(ReleaseMissingError):
+            missing()
+    assert releases.names(MAIN, "none/1@_/_") == []
+    assert releases.children(MAIN, ZLIB, "r1") == []
+
+
+def test_names_and_files_of_releases(house) -> None:
+    """`names` is the list in short, and `files` are those of one release, by path."""
+    house.recipe("r1")
+    house.recipe("r2")
+    found = house.admin.releases.list(MAIN, ZLIB)
+    times = [(release.name, release.released_at) for release in found]
+    assert house.admin.releases.names(MAIN, ZLIB) == times
+    paths = [str(file.path) for file in house.admin.releases.files(MAIN, ZLIB, "r1")]
+    assert paths == [f"{RECIPE}/conanfile.py", f"{RECIPE}/conanmanifest.txt"]
+
+
+def test_a_writer_is_told_whether_anything_was_uploaded(house, reader) -> None:
+    """A draft counts, what was deleted does not, and whoever only reads is not told."""
+    exists = house.admin.releases.exists
+    assert not exists(MAIN, ZLIB, "r1")
+    house.put(f"{RECIPE}/conanfile.py", b"recipe r1")
+    assert exists(MAIN, ZLIB, "r1")
+    house.recipe("r1")
+    assert exists(MAIN, ZLIB, "r1")
+    with pytest.raises(AccessDeniedError):
+        reader.releases.exists(MAIN, ZLIB, "r1")
+    house.admin.releases.delete(MAIN, ZLIB, "r1")
+    assert not exists(MAIN, ZLIB, "r1")
+
+
+def test_packages_are_those_that_may_be_read(house) -> None:
+    """Rules filter the list of packages as they filter everything else."""
+    house.recipe("r1")
+    house.recipe("r1", reference="secret/1.0/_/_")
+    house.allow("user:ann", "read", "conan/main/zlib/**")
+    assert list(house.as_("ann").releases.packages(MAIN)) == [("zlib", "1.3@_/_")]
+    with pytest.raises(AccessDeniedError):
+        list(house.as_("stranger").releases.packages(MAIN))
+    with pytest.raises(RepositoryMissingError):
+        list(house.admin.releases.packages("conan/nowhere"))
+
+
+def test_a_release_that_is_deleted_while_it_is_yanked_is_missing(house, monkeypatch) -> None:
+    """Who yanks is never shown a release that is gone."""
+    house.recipe("r1")
+    catalog = house.registry._services.catalog
+    write = catalog.write
+
+    def then_deleted(work):
+        monkeypatch.setattr(catalog, "write", write)
+        done = write(work)
+        house.admin.releases.delete(MAIN, ZLIB, "r1")
+        return done
+
+    monkeypatch.setattr(catalog, "write", then_deleted)
+    with pytest.raises(ReleaseMissingError):
+        house.admin.releases.yank(MAIN, ZLIB, "r1")
