@@ -113,8 +113,7 @@ class Sender:
             return 200, [*headers, elsewhere[1], _EMPTY], ()
         part = wanted_part(environ, tag, file.size)
         if part == UNSATISFIABLE:
-            size = ("Content-Range", f"bytes */{file.size}")
-            return 416, [size, _ASKED, _TEXT, _EMPTY], ()
+            return _unsatisfiable(environ, file.size)
         status, (start, stop) = (200, (0, file.size)) if part is None else (206, part)
         if part is not None:
             headers.append(("Content-Range", f"bytes {start}-{stop - 1}/{file.size}"))
@@ -141,6 +140,13 @@ class Sender:
                 content.served()
                 return 302, ("Location", url)
         return None
+
+
+def _unsatisfiable(environ: WSGIEnvironment, size: int) -> tuple[int, Headers, Iterable[bytes]]:
+    sentence = f"The file has {size} bytes, and none of them is in the range asked for.\n".encode()
+    length = ("Content-Length", str(len(sentence)))
+    headers = [("Content-Range", f"bytes */{size}"), _ASKED, _TEXT, length]
+    return 416, headers, () if environ["REQUEST_METHOD"] == "HEAD" else (sentence,)
 
 
 def _bytes(

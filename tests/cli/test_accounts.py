@@ -57,6 +57,34 @@ def test_groups(house):
     assert house.refused("group", "add", "dev", "nobody")["kind"] == "MissingError"
 
 
+def test_what_is_not_there_is_named(house):
+    """The account, or the group that it is not in."""
+    house("user", "add", "ann", "--no-password")
+    assert house.refused("token", "create", "nobody")["error"] == "There is no account nobody."
+    told = house.refused("group", "remove", "dev", "ann")["error"]
+    assert told == "ann is not in a group dev."
+
+
+@pytest.mark.parametrize(
+    ("subject", "pattern", "doubt"),
+    [
+        ("user:nobody", "conan/main/**", "no account nobody"),
+        ("group:none", "conan/main/**", "a group none"),
+        ("*", "cnan/main/**", "no format cnan; there are conan"),
+        ("*", "conan/man/**", "no repository conan/man"),
+        ("user:admin", "conan/main/**", ""),
+        ("+", "conan/m*/**", ""),
+        ("anonymous", "**", ""),
+    ],
+)
+def test_rule_that_matches_nothing_is_doubted(house, subject, pattern, doubt):
+    """It is stored, because it may come to match, and whoever mistyped it is told."""
+    given = ("--subject", subject, "--actions", "read", "--pattern", pattern)
+    told = house("rule", "add", *given).stderr
+    assert (doubt in told) if doubt else "WARNING" not in told
+    assert [rule["pattern"] for rule in house.json("rule", "list")].count(pattern) >= 1
+
+
 def test_token_is_scoped_shown_once_and_revoked(house):
     """The secret is all of stdout, works within its scope, and is dead when revoked."""
     words = ("token", "create", "admin", "--name", "ci", "--allow", "read,write:conan/main/**")

@@ -45,6 +45,21 @@ def test_help_is_light():
     assert done.stdout == "[]\n"
 
 
+def test_mistyped_command_is_guessed():
+    """What it looks like is named, and a word like none of them is refused."""
+    for word, told in (("exprot", "Did you mean 'export'?"), ("zzz", "No such command 'zzz'")):
+        done = CliRunner().invoke(root, [word])
+        assert done.exit_code == 2
+        assert told in done.output
+
+
+def test_version_also_as_json():
+    """For people, and for scripts."""
+    assert CliRunner().invoke(root, ["--version"]).output == f"repocore, version {__version__}\n"
+    shown = CliRunner().invoke(root, ["--version", "--json"]).output
+    assert json.loads(shown) == {"version": __version__}
+
+
 def pages(command: click.Command, *words: str) -> Iterator[tuple[str, ...]]:
     yield words
     if isinstance(command, click.Group):

@@ -181,6 +181,27 @@ def test_every_problem_at_once(data):
     assert any("did you mean write?" in problem for problem in found)
 
 
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("REPOCORE_LIMITS_PAGE", "REPOCORE__LIMITS__PAGE"),
+        ("REPOCORE_STORGE", "REPOCORE__STORAGE"),
+        ("REPOCORE_WEB_PUBLIC_URL", "REPOCORE__WEB__PUBLIC_URL"),
+        ("REPOCORE_PORT_9300_TCP", None),
+        ("REPOCORE_SERVICE_HOST", None),
+        ("REPOCORE_DATA", None),
+    ],
+)
+def test_underscore_that_is_missing_is_told(tmp_path, name, right):
+    """A variable meant for us is not passed over; what a cluster sets for its services is."""
+    environ = {name: str(tmp_path)}
+    if right is None:
+        load_settings(data=tmp_path, environ=environ)
+    else:
+        with pytest.raises(ConfigurationError, match=f"{name}: .* write {right}$"):
+            load_settings(data=tmp_path, environ=environ)
+
+
 def test_syntax_is_told_with_its_line(data):
     """What is no TOML is told with its line, and the environment's problems with it."""
     found = problems(data, "storage = 'a'\npage 5\n", REPOCORE__LIMITS__PAGE="0")

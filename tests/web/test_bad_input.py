@@ -192,6 +192,46 @@ def source_without_a_digest(wire: Wire) -> Answer:
     return wire.send("PUT", f"/{MAIN}/sources/archive.tgz", body=b"content")
 
 
+def summary_that_is_no_json(wire: Wire) -> Answer:
+    return wire.send("PUT", f"/{MAIN}/sources/{'0' * 64}.json", body=b'{"references": ')
+
+
+def summary_without_a_bottom(wire: Wire) -> Answer:
+    return wire.send("PUT", f"/{MAIN}/sources/{'0' * 64}.json", body=b"[" * 1500)
+
+
+def delete_of_a_recipe_that_is_not_there(wire: Wire) -> Answer:
+    return wire.send("DELETE", RECIPE.replace("zlib", "none"))
+
+
+def delete_of_a_revision_that_is_not_there(wire: Wire) -> Answer:
+    return wire.send("DELETE", f"{RECIPE}/revisions/r9")
+
+
+def delete_of_packages_that_are_not_there(wire: Wire) -> Answer:
+    return wire.send("DELETE", f"{RECIPE}/revisions/r1/packages")
+
+
+def delete_of_a_package_that_is_not_there(wire: Wire) -> Answer:
+    return wire.send("DELETE", f"{RECIPE}/revisions/r1/packages/p1")
+
+
+def delete_of_a_package_revision_that_is_not_there(wire: Wire) -> Answer:
+    return wire.send("DELETE", f"{RECIPE}/revisions/r1/packages/p1/revisions/q1")
+
+
+def files_of_a_package_that_is_not_there(wire: Wire) -> Answer:
+    return wire.send("GET", f"{RECIPE}/revisions/r1/packages/p1/revisions/q1/files")
+
+
+def search_where_nothing_may_be_read(wire: Wire) -> Answer:
+    return wire.send("GET", f"/{MAIN}/v2/conans/search?q=*", "nobody")
+
+
+def range_behind_the_end(wire: Wire) -> Answer:
+    return wire.send("GET", LISTS[-1], HTTP_RANGE="bytes=900-")
+
+
 def package_without_its_recipe(wire: Wire) -> Answer:
     target = f"{RECIPE}/revisions/r9/packages/p1/revisions/q1/files/conaninfo.txt"
     return wire.send("PUT", target, body=b"content")
@@ -261,6 +301,16 @@ CASES: dict[Callable[[Wire], Answer], int] = {
     revision_not_of_the_protocol: 400,
     source_that_is_another: 400,
     source_without_a_digest: 400,
+    summary_that_is_no_json: 400,
+    summary_without_a_bottom: 400,
+    delete_of_a_recipe_that_is_not_there: 404,
+    delete_of_a_revision_that_is_not_there: 404,
+    delete_of_packages_that_are_not_there: 404,
+    delete_of_a_package_that_is_not_there: 404,
+    delete_of_a_package_revision_that_is_not_there: 404,
+    files_of_a_package_that_is_not_there: 404,
+    search_where_nothing_may_be_read: 404,
+    range_behind_the_end: 416,
     package_without_its_recipe: 404,
     bad_token: 401,
     bad_api_token: 401,

@@ -63,7 +63,8 @@ def test_range_is_a_slice(data, first, last):
     if last < first:
         assert (answer.status, answer.body) == (200, data)
     elif first >= len(data):
-        assert (answer.status, answer.body) == (416, b"")
+        assert (answer.status, answer.headers["cache-control"]) == (416, "private, no-cache")
+        assert f"has {len(data)} bytes".encode() in answer.body
         assert answer.headers["content-range"] == f"bytes */{len(data)}"
     else:
         part = data[first : last + 1]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -37,7 +39,7 @@ _COMMANDS: Final = {
     "check": ("upkeep", "Compare the catalog with what is stored."),
     "gc": ("upkeep", "Delete what nothing names any more."),
     "export": ("repositories", "Write a repository as a plain tree of files."),
-    "config": ("upkeep", "Show the settings, and where they come from."),
+    "config": ("upkeep", "Show the settings, and the file that they are read from."),
     "plugins": ("upkeep", "List the plugins and the hooks they answer."),
 }
 
@@ -55,6 +57,15 @@ class _Commands(click.Group):
             module = importlib.import_module(f"repocore.cli.{_COMMANDS[cmd_name][0]}")
             return module.COMMANDS[cmd_name]
         return self.commands.get(cmd_name) or _plugin_commands(ctx).get(cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that a line begins with; an unknown one is told what it looks like."""
+        close = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+        if close and self.get_command(ctx, args[0]) is None:
+            ctx.fail(f"No such command '{args[0]}'. Did you mean '{close[0]}'?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list in the help; ours are described without their modules."""
@@ -120,8 +131,23 @@ def _any_plugins(state: State) -> bool:
     return locate_settings(data=state.data, environ=os.environ) is not None
 
 
+def _version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value:
+        version = repocore.__version__
+        as_json = "--json" in _line(ctx)
+        click.echo(json.dumps({"version": version}) if as_json else f"repocore, version {version}")
+        ctx.exit()
+
+
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(repocore.__version__, prog_name="repocore")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Show the version and exit.",
+)
 @click.option(
     "--data",
     is_eager=True,  # so that --help knows whose plugins are meant

@@ -78,7 +78,7 @@ def gc(state: State, *, now: bool) -> None:
 
 @command_group
 def config() -> None:
-    """Show the settings, and where they come from."""
+    """Show the settings, and the file that they are read from."""
 
 
 @command("show")

@@ -7,6 +7,7 @@ environment, the file, a default.
 
 from __future__ import annotations
 
+import difflib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -143,6 +144,7 @@ def _overrides(environ: Mapping[str, str], problems: list[str]) -> dict[str, Any
     table: dict[str, Any] = {}
     for name, text in sorted(environ.items()):
         if not name.startswith(_PREFIX):
+            problems.extend(_meant(name))
             continue
         keys = name.removeprefix(_PREFIX).lower().split("__")
         if "" in keys:
@@ -153,6 +155,30 @@ def _overrides(environ: Mapping[str, str], problems: list[str]) -> dict[str, Any
             value = {key: value}
         _merge(table, cast("dict[str, Any]", value), "", problems)
     return table
+
+
+def _meant(name: str) -> Iterator[str]:
+    """A problem where a variable is one of ours but for its underscores.
+
+    Others may begin as ours do: a cluster sets REPOCORE_PORT for a service of that name.
+    """
+    if name.startswith("REPOCORE_"):
+        known = {key.replace(".", "_"): key for key in _plain_keys(Settings, "")}
+        word = name.removeprefix("REPOCORE_").lower()
+        for close in difflib.get_close_matches(word, known, n=1, cutoff=0.9):
+            right = _PREFIX + known[close].replace(".", "__").upper()
+            # DATA alone has one underscore.
+            if close != "data":
+                yield f"{name}: no variable of that name is read; write {right}"
+
+
+def _plain_keys(kind: Any, above: str) -> Iterator[str]:
+    attrs.resolve_types(kind)
+    for field in attrs.fields(kind):
+        if isinstance(field.type, type) and attrs.has(field.type):
+            yield from _plain_keys(field.type, f"{above}{field.name}.")
+        else:
+            yield f"{above}{field.name}"
 
 
 def _value(text: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import enum
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -107,8 +108,9 @@ def _integer(value: Any, _kind: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return parse_size(value)
-    raise WrongKindError("expected a whole number")
+        with contextlib.suppress(ValueError):
+            return parse_size(value)
+    raise WrongKindError('expected a whole number, of bytes also as "10 GiB"')
 
 
 def _real(value: Any, _kind: object) -> float:
@@ -286,5 +288,8 @@ def _sentence(error: BaseException) -> str:
 
 
 def _guess(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    """The nearest of the known words, else those with it inside, else all."""
+    close = difflib.get_close_matches(word, known, n=1) or [k for k in known if word in k]
+    if close:
+        return f"; did you mean {' or '.join(close)}?"
+    return f"; there are {', '.join(known)}"

@@ -67,13 +67,19 @@ class Accounts:
             message = "Only the server itself may ask that."
             raise AccessDeniedError(message)
 
-    def _write(self, account: str, change: str, work: Callable[[Transaction], bool]) -> None:
+    def _write(
+        self,
+        account: str,
+        change: str,
+        work: Callable[[Transaction], bool],
+        absent: str = "There is no account {}.",
+    ) -> None:
         """Run the work; False from it means that there is no such account."""
         event = AccountChanged(account=account, change=change, by=self._context.by)
 
         def all_of_it(transaction: Transaction) -> None:
             if not work(transaction):
-                raise _missing(account)
+                raise MissingError(absent.format(account))
             transaction.emit(event)
 
         self._context.services.catalog.write(all_of_it)
@@ -179,7 +185,8 @@ class Accounts:
     def remove_from_group(self, group: str, name: str) -> None:
         """Take an account out of a group.  Raises `MissingError` where it is not in."""
         self._require()
-        self._write(name, f"left {group}", lambda t: accounts.remove_member(t, group, name))
+        absent = f"{{}} is not in a group {check_account_name(group)}."
+        self._write(name, f"left {group}", lambda t: accounts.remove_member(t, group, name), absent)
 
     def create_token(
         self,
@@ -319,7 +326,7 @@ class Accounts:
 
 
 def _missing(name: str) -> MissingError:
-    message = f"There is no account {name}, or it is not in that group."
+    message = f"There is no account {name}."
     return MissingError(message)
 
 

@@ -20,6 +20,7 @@ PP = f"{P}/revisions/v1"
 NO_RECIPE = "Recipe not found: 'zlib/1.3@_/_'"
 NO_REVISION = "Recipe not found: 'zlib/1.3@_/_#r1'"
 NO_PACKAGE = "Binary package not found: 'zlib/1.3@_/_#r1:p1'"
+NO_PACKAGE_REVISION = "Binary package not found: 'zlib/1.3@_/_#r1:p1#v1'"
 SOURCE = hashlib.sha256(b"source").hexdigest()
 
 
@@ -60,14 +61,14 @@ MISSING = [
     ("GET", f"{RR}/files/conanfile.py", "File not found"),
     ("GET", f"{P}/latest", NO_PACKAGE),
     ("GET", f"{P}/revisions", NO_REVISION),
-    ("GET", f"{PP}/files", ""),
+    ("GET", f"{PP}/files", NO_PACKAGE_REVISION),
     ("GET", f"{PP}/files/conaninfo.txt", "File not found"),
     ("PUT", f"{PP}/files/conaninfo.txt", NO_REVISION),
-    ("DELETE", R, ""),
-    ("DELETE", RR, ""),
-    ("DELETE", f"{RR}/packages", ""),
+    ("DELETE", R, NO_RECIPE),
+    ("DELETE", RR, NO_REVISION),
+    ("DELETE", f"{RR}/packages", "No packages found: 'zlib/1.3@_/_#r1'"),
     ("DELETE", P, NO_PACKAGE),
-    ("DELETE", PP, ""),
+    ("DELETE", PP, NO_PACKAGE_REVISION),
     ("GET", f"/sources/{SOURCE}", "File not found"),
     ("GET", f"/sources/{SOURCE}.json", "File not found"),
 ]

@@ -34,6 +34,8 @@ INFO: Final = "conaninfo.txt"
 
 #: Settings, options and requirements take some kilobytes; they are kept in the catalog.
 _MOST_INFO: Final = 1 << 20
+#: It lists the recipes that use a source.
+_MOST_SUMMARY: Final = 8 << 20
 #: Longer than any path that a disk holds, with its checksum.
 _MOST_LINE: Final = 64 << 10
 
@@ -61,6 +63,8 @@ class ConanFormat:
             if found.sha256 not in {None, content.checksums.sha256}:
                 message = "The content does not hash to the sha256 that names it."
                 raise ChecksumMismatchError(message)
+            if found.sha256 is None:
+                _check_summary(content)
             return facts
         return attrs.evolve(facts, record=_record(found, content))
 
@@ -124,6 +128,19 @@ def _record(file: ConanFile, content: StagedContent) -> bytes:
     if file.name == (INFO,):
         return _json({"conaninfo": _info(content)})
     return b"{}"
+
+
+def _check_summary(content: StagedContent) -> None:
+    """The client reads and writes again what lies beside a source; what is no JSON stops it."""
+    if content.size > _MOST_SUMMARY:
+        message = "The JSON beside a source has at most 8 MiB."
+        raise InvalidPackageError(message)
+    try:
+        with content.open() as stream:
+            json.load(stream)
+    except (ValueError, RecursionError) as error:
+        message = "What lies beside a source under its name and .json must be JSON."
+        raise InvalidPackageError(message) from error
 
 
 def _json(record: dict[str, Any]) -> bytes:

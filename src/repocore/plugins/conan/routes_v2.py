@@ -104,8 +104,16 @@ def _no_file(_request: Request) -> str:
     return "File not found"
 
 
-def _silent(_request: Request) -> str:
-    return ""
+def _no_package_revision(request: Request) -> str:
+    return f"Binary package not found: '{release_key(_package(request).partition, _prev(request))}'"
+
+
+def _no_packages(request: Request) -> str:
+    return f"No packages found: '{release_key(_recipe(request).partition, _rrev(request))}'"
+
+
+def _no_repository(request: Request) -> str:
+    return f"Repository not found: '{request.repository}'"
 
 
 def _finding(handler: Handler, missing: Callable[[Request], str]) -> Handler:
@@ -335,22 +343,22 @@ _SITE: Final[tuple[tuple[str, str, Handler], ...]] = (
 )
 
 _TABLE: Final[tuple[tuple[str, str, Handler, Callable[[Request], str]], ...]] = (
-    ("GET", "/v2/conans/search", search_recipes, _silent),
+    ("GET", "/v2/conans/search", search_recipes, _no_repository),
     ("GET", _R + "/latest", recipe_latest, _no_recipe),
     ("GET", _R + "/revisions", recipe_revisions, _no_recipe),
     ("GET", _R + "/search", search_packages, _no_recipe),
-    ("DELETE", _R, delete_recipe, _silent),
+    ("DELETE", _R, delete_recipe, _no_recipe),
     ("GET", _RR + "/files", recipe_files, _no_recipe),
     ("GET", _RR + "/files/{file:path}", download, _no_file),
     ("PUT", _RR + "/files/{file:path}", upload, _no_recipe),
     ("GET", _RR + "/search", search_packages, _no_recipe),
-    ("DELETE", _RR, delete_recipe_revision, _silent),
-    ("DELETE", _RR + "/packages", delete_packages, _silent),
+    ("DELETE", _RR, delete_recipe_revision, _no_recipe),
+    ("DELETE", _RR + "/packages", delete_packages, _no_packages),
     ("DELETE", _P, delete_package, _no_package),
     ("GET", _P + "/latest", package_latest, _no_package),
     ("GET", _P + "/revisions", package_revisions, _no_package),
-    ("DELETE", _PP, delete_package_revision, _silent),
-    ("GET", _PP + "/files", package_files, _silent),
+    ("DELETE", _PP, delete_package_revision, _no_package_revision),
+    ("GET", _PP + "/files", package_files, _no_package_revision),
     ("GET", _PP + "/files/{file:path}", download, _no_file),
     ("PUT", _PP + "/files/{file:path}", upload, _no_recipe),
     ("GET", "/sources/{file}", get_source, _no_file),
