@@ -47,7 +47,7 @@ def test_help_is_light():
 
 def test_mistyped_command_is_guessed():
     """What it looks like is named, and a word like none of them is refused."""
-    for word, told in (("exprot", "Did you mean 'export'?"), ("zzz", "No such command 'zzz'")):
+    for word, told in (("exportt", "Did you mean 'export'?"), ("zzz", "No such command 'zzz'")):
         done = CliRunner().invoke(root, [word])
         assert done.exit_code == 2
         assert told in done.output
