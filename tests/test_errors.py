@@ -7,7 +7,12 @@ import pickle
 import pytest
 
 from repocore import errors
-from repocore.errors import AccessDeniedError, ConfigurationError, NotAuthenticatedError
+from repocore.errors import (
+    AccessDeniedError,
+    AuthenticatorError,
+    ConfigurationError,
+    NotAuthenticatedError,
+)
 from repocore.http import status_for
 
 KINDS = [getattr(errors, name) for name in errors.__all__]
@@ -44,6 +49,11 @@ def test_statuses_tell_hidden_from_denied_and_strangers() -> None:
     assert status_for(AccessDeniedError()) == 403
     assert status_for(AccessDeniedError(hidden=True)) == 404
     assert status_for(ValueError()) == 500
+
+
+def test_a_silent_directory_is_no_verdict() -> None:
+    """503: neither wrong credentials nor a broken server."""
+    assert status_for(AuthenticatorError()) == 503
 
 
 def test_a_configuration_error_lists_every_problem() -> None:

@@ -15,6 +15,7 @@ __all__ = [
     "AccessDeniedError",
     "AccessError",
     "AlreadyExistsError",
+    "AuthenticatorError",
     "BlobMissingError",
     "ChecksumMismatchError",
     "ConfigurationError",
@@ -99,6 +100,16 @@ class NotAuthenticatedError(AccessError):
     """Credentials are needed, or those that were sent are wrong or have expired."""
 
     message: str = "Sign in to do this."
+
+
+@attrs.define(eq=False)
+class AuthenticatorError(RepocoreError):
+    """Who sends the credentials cannot be found out now: a directory does not answer.
+
+    It says nothing about the credentials; the cause is chained, its text goes to the log only.
+    """
+
+    message: str = "Nobody can be signed in just now; try again later."
 
 
 @attrs.define(eq=False)

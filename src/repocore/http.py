@@ -15,6 +15,7 @@ import attrs
 
 from repocore.errors import (
     AccessDeniedError,
+    AuthenticatorError,
     BlobMissingError,
     ChecksumMismatchError,
     ConflictError,
@@ -143,6 +144,7 @@ _STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (BlobMissingError, 500),
     (StorageFullError, 507),
     (StorageError, 503),
+    (AuthenticatorError, 503),
 )
 
 
