@@ -46,6 +46,7 @@ __all__ = [
     "repocore_event",
     "repocore_formats",
     "repocore_issue",
+    "repocore_redeem",
     "repocore_routes",
     "repocore_settings",
     "repocore_shutdown",
@@ -129,6 +130,15 @@ def repocore_issue(
     registry: Registry, principal: Principal, audience: str, lifetime: timedelta
 ) -> str | None:
     """Make a signed token that authenticates as this principal, scope included, for a while."""
+
+
+@hookspec(firstresult=True)
+def repocore_redeem(registry: Registry, token: str, audience: str) -> Principal | None:
+    """Say whom a token of `repocore_issue` for this audience was made for.
+
+    Raises `NotAuthenticatedError` for one that has expired, is not genuine or is for another
+    audience: a URL that lets somebody upload one file must not be a login.
+    """
 
 
 @hookspec

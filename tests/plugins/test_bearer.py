@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 
 import jwt
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from repocore import Bearer, NotAuthenticatedError, Password, Registry
+import repocore
+from repocore import Bearer, NotAuthenticatedError, Password, Principal, Registry, hookimpl
+from repocore.config import Settings
 
 HOUR = timedelta(hours=1)
 
@@ -151,3 +154,63 @@ def test_a_token_ends_with_what_it_was_issued_for(registry) -> None:
     said = jwt.decode(token, options={"verify_signature": False})
     assert said["exp"] - said["iat"] <= 300
     assert said["tok"] == ann.token_id
+
+
+class Directory:
+    """An authenticator that knows people without accounts."""
+
+    @hookimpl
+    def repocore_authenticate(self, credentials):
+        match credentials:
+            case Password(name, "directory"):
+                return Principal(name=name, groups=frozenset({"staff"}), via="directory")
+
+
+@pytest.fixture
+def with_directory(tmp_path) -> Iterator[Registry]:
+    with repocore.open_registry(settings=Settings(data=tmp_path), plugins=[Directory()]) as opened:
+        yield opened
+
+
+def test_login_of_somebody_without_an_account(with_directory) -> None:
+    """Name and groups are those of the login; an account of that name that is disabled ends it."""
+    bob = with_directory.connect(Password("bob", "directory")).principal
+    token = Bearer(with_directory.issue(bob, audience="conan", lifetime=HOUR))
+    session = with_directory.connect(token)
+    assert (session.principal.name, session.principal.groups) == ("bob", {"staff"})
+    accounts = with_directory.session(with_directory.admin()).accounts
+    accounts.add("bob", groups=["team"])
+    assert session.principal.groups == {"staff", "team"}
+    accounts.disable("bob")
+    for credentials in (token, Password("bob", "directory")):
+        with pytest.raises(NotAuthenticatedError):
+            _ = with_directory.connect(credentials).principal
+
+
+def test_groups_of_elsewhere_go_with_a_login(with_directory) -> None:
+    """An account may have some groups, and whoever proved the name others."""
+    accounts = with_directory.session(with_directory.admin()).accounts
+    accounts.add("cleo", groups=["team"])
+    cleo = with_directory.connect(Password("cleo", "directory")).principal
+    assert cleo.groups == {"staff", "team"}
+    token = Bearer(with_directory.issue(cleo, audience="conan", lifetime=HOUR))
+    accounts.remove_from_group("team", "cleo")
+    assert with_directory.connect(token).principal.groups == {"staff"}
+    accounts.remove("cleo")
+    with pytest.raises(NotAuthenticatedError):
+        _ = with_directory.connect(token).principal
+
+
+def test_what_is_issued_for_one_purpose_is_redeemed_for_it_alone(registry) -> None:
+    """It is no login, and a login is not that; it dies as a login does."""
+    ann = registry.connect(Password("ann", "right")).principal
+    token = registry.issue(ann, audience="transfer", lifetime=HOUR)
+    assert registry.redeem(token, audience="transfer").name == "ann"
+    for audience in ("conan", "other"):
+        with pytest.raises(NotAuthenticatedError):
+            registry.redeem(token, audience=audience)
+    with pytest.raises(NotAuthenticatedError):
+        registry.connect(Bearer(token))
+    registry.session(registry.admin()).accounts.disable("ann")
+    with pytest.raises(NotAuthenticatedError):
+        registry.redeem(token, audience="transfer")

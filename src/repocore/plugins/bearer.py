@@ -2,6 +2,10 @@
 
 One algorithm, HS256, with keys of the catalog; a key in or named by the token itself is never
 used for more than to choose among ours.  A token that was issued for an API token dies with it.
+
+Whoever another authenticator knows (LDAP, PAM, a plugin) may have no account: such a token says
+so, and lasts until it expires.  Groups that the account does not have are those that they had at
+their login.  An account of that name that is disabled ends it at once.
 """
 
 from __future__ import annotations
@@ -20,7 +24,13 @@ from repocore.markers import hookimpl
 from repocore.model import Account, Bearer, Credentials, Principal, Rule, SigningKey
 from repocore.registry import Registry
 
-__all__ = ["BearerSettings", "repocore_authenticate", "repocore_issue", "repocore_settings"]
+__all__ = [
+    "BearerSettings",
+    "repocore_authenticate",
+    "repocore_issue",
+    "repocore_redeem",
+    "repocore_settings",
+]
 
 PURPOSE: Final = "bearer"
 _ALGORITHM: Final = "HS256"
@@ -65,6 +75,11 @@ def repocore_issue(
     }
     if principal.token_id is not None:
         claims["tok"] = principal.token_id
+    account = _account(registry, str(principal.name))
+    if account is None:
+        claims["via"] = principal.via
+    if others := principal.groups - (account.groups if account else frozenset()):
+        claims["groups"] = sorted(others)
     return jwt.encode(  # pyright: ignore[reportUnknownMemberType] - a type of an optional package
         claims, key.secret, algorithm=_ALGORITHM, headers={"kid": str(key.id)}
     )
@@ -79,12 +94,27 @@ def repocore_authenticate(registry: Registry, credentials: Credentials) -> Princ
     """
     if not isinstance(credentials, Bearer) or credentials.value.count(".") != 2:  # noqa: PLR2004 - header.claims.signature
         return None
-    claims = _verify(registry, credentials.value)
-    account = _account(registry, str(claims["sub"]))
+    settings: BearerSettings = registry.plugin_settings("bearer")
+    return _principal(registry, _verify(registry, credentials.value, settings.audiences))
+
+
+@hookimpl
+def repocore_redeem(registry: Registry, token: str, audience: str) -> Principal:
+    """Who a token of that audience was issued for; as `repocore_authenticate` otherwise."""
+    return _principal(registry, _verify(registry, token, (audience,)))
+
+
+def _principal(registry: Registry, claims: Mapping[str, Any]) -> Principal:
+    name = str(claims["sub"])
+    account = _account(registry, name)
+    if account is None and "via" not in claims:
+        message = "The account of this login is gone."
+        raise NotAuthenticatedError(message)
+    groups: frozenset[str] = frozenset(claims.get("groups", ()))
     scope, token_id = _scope(registry, claims)
     return Principal(
-        name=account.name,
-        groups=account.groups,
+        name=name,
+        groups=groups | account.groups if account else groups,
         scope=scope,
         via="bearer",
         token_id=token_id,
@@ -92,7 +122,7 @@ def repocore_authenticate(registry: Registry, credentials: Credentials) -> Princ
     )
 
 
-def _verify(registry: Registry, value: str) -> dict[str, Any]:
+def _verify(registry: Registry, value: str, audiences: tuple[str, ...]) -> dict[str, Any]:
     settings: BearerSettings = registry.plugin_settings("bearer")
     keys = registry.session(registry.admin()).accounts.signing_keys(PURPOSE)
     try:
@@ -102,7 +132,7 @@ def _verify(registry: Registry, value: str) -> dict[str, Any]:
                     value,
                     key.secret,
                     algorithms=[_ALGORITHM],
-                    audience=settings.audiences,
+                    audience=audiences,
                     issuer=settings.issuer,
                     leeway=settings.leeway,
                     options={"require": _CLAIMS},
@@ -126,12 +156,11 @@ def _likely(keys: tuple[SigningKey, ...], value: str) -> list[SigningKey]:
     return sorted(keys, key=lambda key: str(key.id) != named)
 
 
-def _account(registry: Registry, name: str) -> Account:
+def _account(registry: Registry, name: str) -> Account | None:
     try:
         account = registry.session(registry.admin()).accounts.get(name)
-    except MissingError as error:
-        message = "The account of this login is gone."
-        raise NotAuthenticatedError(message) from error
+    except MissingError:
+        return None
     if account.disabled:
         message = "The account of this login is disabled."
         raise NotAuthenticatedError(message)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
+import attrs
 import pluggy
 
 from repocore.catalog import Catalog
@@ -14,6 +15,7 @@ from repocore.config import Settings
 from repocore.errors import (
     ConfigurationError,
     DuplicateFormatError,
+    MissingError,
     NoPluginForUrlError,
     NotAuthenticatedError,
 )
@@ -28,6 +30,8 @@ from repocore.registry.services import SYSTEM, Services
 from repocore.registry.session import Session
 
 __all__ = ["Registry"]
+
+_NO_ISSUER = "No plugin issues tokens; enable repocore.plugins.bearer."
 
 
 class Registry:
@@ -126,7 +130,21 @@ class Registry:
         if found is None:
             message = "Nobody is known by these credentials."
             raise NotAuthenticatedError(message)
-        return found
+        return self._joined(found)
+
+    def _joined(self, principal: Principal) -> Principal:
+        """With the groups of the account of that name, whoever knew the name.
+
+        Raises `NotAuthenticatedError` where that account is disabled.
+        """
+        try:
+            account = self.session(SYSTEM).accounts.get(str(principal.name))
+        except MissingError:
+            return principal
+        if account.disabled:
+            message = "The account of that name is disabled."
+            raise NotAuthenticatedError(message)
+        return attrs.evolve(principal, groups=principal.groups | account.groups)
 
     def session(self, principal: Principal) -> Session:
         """Act for a principal that the application vouches for."""
@@ -152,14 +170,23 @@ class Registry:
             registry=self, principal=principal, audience=audience, lifetime=lifetime
         )
         if token is None:
-            message = "No plugin issues tokens; enable repocore.plugins.bearer."
-            raise ConfigurationError(message)
+            raise ConfigurationError(_NO_ISSUER)
         return token
 
     def routes(self) -> tuple[Route[Session], ...]:
         """The routes of every plugin."""
         found = self._services.hooks.repocore_routes(registry=self)
         return tuple(route for routes in reversed(found) for route in routes)
+
+    def redeem(self, token: str, *, audience: str) -> Principal:
+        """Whom a token of `issue` was made for, for that audience and no other.
+
+        Raises `NotAuthenticatedError`, and `ConfigurationError` where no plugin issues tokens.
+        """
+        found = self._services.hooks.repocore_redeem(registry=self, token=token, audience=audience)
+        if found is None:
+            raise ConfigurationError(_NO_ISSUER)
+        return self._joined(found)
 
     def plugin_settings(self, name: str) -> Any:
         """What ``[plugins.NAME]`` became: an instance of the class that its plugin named."""
