@@ -16,6 +16,7 @@ PROJECT = ".[server,postgres,testing,dev]"
 FIRST_PYTHON = "3.11"
 PYTHONS = [FIRST_PYTHON, "3.12", "3.13", "3.14"]
 OLDER_CONAN = "conan==2.12.*"  # at least a year older than the newest that we test
+OPTIONAL = ("htpasswd", "ldap", "pam")  # extras that plugins of ours want
 WORKERS = str(min(os.cpu_count() or 1, 8))
 
 # Whole here means: each branch of these is run by a test, on every change.
@@ -77,7 +78,9 @@ def minimum(session: nox.Session) -> None:
     """Run the tests with the lowest version of each dependency that is declared."""
     constraints = Path(session.create_tmp(), "lowest.txt")
     constraints.write_text("\n".join(lowest_versions()) + "\n", encoding="utf-8")
-    session.install("-e", ".[server,postgres,testing]", "-c", str(constraints))
+    session.install(
+        "-e", f".[server,postgres,testing,{','.join(OPTIONAL)}]", "-c", str(constraints)
+    )
     session.install("pytest-xdist")
     session.run("pytest", "-n", WORKERS, "--ignore=tests/house", *session.posargs)
 
@@ -86,7 +89,7 @@ def lowest_versions() -> list[str]:
     """A pin to its lower bound for each dependency that the product itself declares."""
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = list(project["dependencies"])
-    for extra in ("cli", "jwt", "postgres", "server", "testing", "web"):
+    for extra in (*OPTIONAL, "cli", "jwt", "postgres", "server", "testing", "web"):
         wanted += project["optional-dependencies"][extra]
     pins = []
     for requirement in wanted:
