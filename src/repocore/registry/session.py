@@ -12,6 +12,8 @@ from repocore.registry.context import Context
 from repocore.registry.files import Files
 from repocore.registry.releases import Releases
 from repocore.registry.repositories import Repositories
+from repocore.registry.retention import Retention
+from repocore.registry.statistics import Statistics
 
 __all__ = ["Session"]
 
@@ -51,6 +53,16 @@ class Session:
     def upkeep(self) -> Upkeep:
         """Check, collect, export."""
         return Upkeep(self._context)
+
+    @cached_property
+    def retention(self) -> Retention:
+        """What no policy keeps any more."""
+        return Retention(self._context)
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """How much there is, and how much it is used."""
+        return Statistics(self._context)
 
     @property
     def registry(self) -> Any:

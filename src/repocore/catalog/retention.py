@@ -1,0 +1,223 @@
+"""Queries on what is kept and what may go.
+
+A release goes if it can be seen and nothing keeps it: it is not among the newest listed ones of its
+partition, it was not downloaded lately, it is not young, and nobody is uploading to it.  What hangs
+on a release goes with it, so each of these is also asked of all that hangs on it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    exists,
+    func,
+    not_,
+    select,
+    tuple_,
+)
+
+from repocore.catalog import drafts, releases, tables
+from repocore.catalog.dialects import now
+from repocore.catalog.downloads import DAY
+from repocore.catalog.rows import StoredRepository
+from repocore.catalog.transactions import Transaction
+
+__all__ = ["Bounds", "Unkept", "find", "goes", "page", "remove"]
+
+_r = tables.releases
+_d = tables.downloads
+_f = tables.files
+_newer = _r.alias("newer")
+_below = _r.alias("below")
+
+_hangs = and_(
+    _below.c.repository_id == _r.c.repository_id,
+    _below.c.parent == _r.c.partition + "#" + _r.c.name,  # as `release_key` writes it
+)
+
+#: No partition has more releases; a larger number would not fit into every database's.
+_MOST = 1 << 31
+
+
+@attrs.frozen(kw_only=True)
+class Bounds:
+    """What keeps a release; the spans are in microseconds, and None keeps nothing.
+
+    ``uploading`` is how long ago the last file of an unfinished upload may have come.
+    """
+
+    newest: int
+    downloaded: int | None
+    younger: int | None
+    uploading: int
+
+
+@attrs.frozen(kw_only=True)
+class Unkept:
+    """A release that nothing keeps; the counts are with all that hangs on it."""
+
+    partition: str
+    name: str
+    package: str
+    version: str
+    parent: str | None
+    serial: int
+    released_at: int
+    releases: int
+    files: int
+    bytes: int = attrs.field(converter=int)  # sums are no integers to every driver
+    #: When it or what hangs on it was last downloaded.
+    used_at: int | None
+
+
+def _can_be_seen(table: Any) -> ColumnElement[bool]:
+    return table.c.released_at.is_not(None) & table.c.removed_at.is_(None)
+
+
+def _unkept(connection: Connection, bounds: Bounds) -> ColumnElement[bool]:
+    at: int = connection.scalar(select(now())) or 0
+    tests = [_can_be_seen(_r), not_(_hanging(_below.c.touched_at > at - bounds.uploading))]
+    if bounds.newest:
+        # Null where there are not so many, and then nothing is less than it.
+        tests.append(_r.c.serial < _oldest_of(min(bounds.newest, _MOST)))
+    if bounds.younger is not None:
+        since = max(0, at - bounds.younger)
+        young = _can_be_seen(_below) & (_below.c.released_at > since)
+        tests += [_r.c.released_at <= since, not_(_hanging(young))]
+    if bounds.downloaded is not None:
+        since = max(0, at - bounds.downloaded)
+        below = _can_be_seen(_below) & _downloaded(_below, since)
+        tests += [not_(_downloaded(_r, since)), not_(_hanging(below))]
+    return and_(*tests)
+
+
+def _oldest_of(newest: int) -> Any:
+    """The serial of the last of so many newest listed releases of the row's partition."""
+    return (
+        select(_newer.c.serial)
+        .where(
+            _newer.c.repository_id == _r.c.repository_id,
+            _newer.c.partition == _r.c.partition,
+            _can_be_seen(_newer),
+            _newer.c.yanked_at.is_(None),
+        )
+        .order_by(_newer.c.serial.desc())
+        .limit(1)
+        .offset(newest - 1)
+        .correlate(_r)
+        .scalar_subquery()
+    )
+
+
+def _hanging(test: ColumnElement[bool]) -> ColumnElement[bool]:
+    return exists().where(_hangs, test).correlate(_r)
+
+
+def _downloaded(table: Any, since: int) -> ColumnElement[bool]:
+    recent = (_d.c.day >= since // DAY) & (_d.c.last_at > since)
+    return exists().where(_counted(table), recent).correlate(_r, table)
+
+
+def _counted(table: Any) -> ColumnElement[bool]:
+    """The downloads of a release."""
+    return and_(
+        _d.c.repository_id == table.c.repository_id,
+        _d.c.partition == table.c.partition,
+        _d.c.release == table.c.name,
+    )
+
+
+def _holds(table: Any) -> ColumnElement[bool]:
+    """The files of a release."""
+    return and_(
+        _f.c.repository_id == table.c.repository_id,
+        _f.c.partition == table.c.partition,
+        _f.c.release == table.c.name,
+    )
+
+
+def _scalar(what: ColumnElement[Any], *where: ColumnElement[bool]) -> Any:
+    return select(what).where(*where).correlate(_r).scalar_subquery()
+
+
+def _measured() -> Any:
+    """The columns of `Unkept`, and apart from them when what hangs on the release was used."""
+    count, size, last = func.count(), func.coalesce(func.sum(_f.c.size), 0), func.max(_d.c.last_at)
+    return select(
+        _r.c.partition,
+        _r.c.name,
+        _r.c.package,
+        _r.c.version,
+        _r.c.parent,
+        _r.c.serial,
+        _r.c.released_at,
+        (1 + _scalar(count, _hangs, _can_be_seen(_below))).label("releases"),
+        (_scalar(count, _holds(_r)) + _scalar(count, _hangs, _holds(_below))).label("files"),
+        (_scalar(size, _holds(_r)) + _scalar(size, _hangs, _holds(_below))).label("bytes"),
+        _scalar(last, _counted(_r)).label("used_at"),
+        _scalar(last, _hangs, _counted(_below)).label("used_below_at"),
+    )
+
+
+def _unkept_of(row: Any) -> Unkept:
+    columns = dict(row)
+    below = columns.pop("used_below_at")
+    used = [at for at in (columns.pop("used_at"), below) if at is not None]
+    return Unkept(**columns, used_at=max(used, default=None))
+
+
+def page(
+    connection: Connection,
+    repository: int,
+    bounds: Bounds,
+    after: tuple[str, str],
+    limit: int,
+    *,
+    hanging: bool,
+) -> list[Unkept]:
+    """The next releases that go, by partition and name: those that hang on another, or the rest."""
+    statement = (
+        _measured()
+        .where(
+            _r.c.repository_id == repository,
+            _r.c.parent.is_not(None) if hanging else _r.c.parent.is_(None),
+            tuple_(_r.c.partition, _r.c.name) > after,
+            _unkept(connection, bounds),
+        )
+        .order_by(_r.c.partition, _r.c.name)
+        .limit(limit)
+    )
+    return [_unkept_of(row) for row in connection.execute(statement).mappings()]
+
+
+def find(connection: Connection, repository: int, key: str) -> Any:
+    """The row of a release by its key, whatever its state, or None."""
+    partition, _, name = key.rpartition("#")
+    return releases.find(connection, repository, partition, name)
+
+
+def goes(connection: Connection, repository: int, row: Any, bounds: Bounds) -> bool:
+    """Whether nothing keeps a release now, and it is still as it was when it was looked up."""
+    mine = releases.select_one(repository, row.partition, row.name) & (_r.c.serial == row.serial)
+    found = select(_r.c.name).where(mine, _unkept(connection, bounds))
+    return connection.execute(found).first() is not None
+
+
+def remove(
+    transaction: Transaction, repository: StoredRepository, row: Any, bounds: Bounds, by: str
+) -> bool:
+    """Remove a release with all that hangs on it; False where something keeps it by now.
+
+    The partition is held from before the question to the commit: nobody can upload it again, or
+    anything that hangs on it, in between.
+    """
+    drafts.lock(transaction, repository.id, row.partition)
+    if not goes(transaction.connection, repository.id, row, bounds):
+        return False
+    mine = releases.select_one(repository.id, row.partition, row.name)
+    return releases.remove(transaction, repository, mine, by) > 0

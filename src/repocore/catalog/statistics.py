@@ -1,0 +1,68 @@
+"""Queries that count; all of it is done by the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+from sqlalchemy import ColumnElement, Connection, func, select
+
+from repocore.catalog import tables
+
+__all__ = ["Counted", "stored", "usage"]
+
+_r = tables.releases
+_f = tables.files
+_d = tables.downloads
+
+
+@attrs.frozen
+class Counted:
+    """The numbers of one repository; ``last_at`` is when something was last downloaded."""
+
+    recipes: int
+    packages: int
+    releases: int
+    files: int
+    bytes: int = attrs.field(converter=int)  # sums are no integers to every driver
+    downloads: int = attrs.field(converter=int)
+    last_at: int | None
+
+
+def usage(connection: Connection, repository: int) -> Counted:
+    """Count what a repository holds, and how often it was downloaded."""
+    mine = _r.c.repository_id == repository
+    visible = mine & _r.c.released_at.is_not(None) & _r.c.removed_at.is_(None)
+    listed = visible & _r.c.yanked_at.is_(None)
+    recipes = (
+        select(_r.c.version)
+        .where(listed, _r.c.parent.is_(None))
+        .group_by(_r.c.package_key, _r.c.sort_key, _r.c.package, _r.c.version)
+    )
+    packages = select(_r.c.partition).where(listed, _r.c.parent.is_not(None)).distinct()
+    kept = _f.c.repository_id == repository
+    counted = _d.c.repository_id == repository
+    row = connection.execute(
+        select(
+            _one(select(func.count()).select_from(recipes.subquery()), "recipes"),
+            _one(select(func.count()).select_from(packages.subquery()), "packages"),
+            _one(select(func.count()).where(visible), "releases"),
+            _one(select(func.count()).where(kept), "files"),
+            _one(select(func.coalesce(func.sum(_f.c.size), 0)).where(kept), "bytes"),
+            _one(select(func.coalesce(func.sum(_d.c["count"]), 0)).where(counted), "downloads"),
+            _one(select(func.max(_d.c.last_at)).where(counted), "last_at"),
+        )
+    ).one()
+    return Counted(*row)
+
+
+def _one(statement: Any, name: str) -> ColumnElement[Any]:
+    return statement.scalar_subquery().label(name)
+
+
+def stored(connection: Connection, repositories: Sequence[int]) -> int:
+    """The bytes of the files of these repositories, equal content counted once."""
+    mine = _f.c.repository_id.in_(repositories)
+    once = select(_f.c.digest, _f.c.size).where(mine).distinct().subquery()
+    return int(connection.scalar(select(func.coalesce(func.sum(once.c.size), 0))) or 0)

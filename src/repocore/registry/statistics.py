@@ -1,0 +1,113 @@
+"""The room of statistics: ``session.statistics``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import attrs
+
+from repocore.catalog import statistics
+from repocore.catalog.rows import StoredRepository, maybe_time
+from repocore.model import Action, Resource
+from repocore.registry.context import Context
+
+__all__ = ["Statistics", "Usage", "UsageReport"]
+
+
+@attrs.frozen(kw_only=True)
+class Usage:
+    """The numbers of a repository, or of several together.
+
+    ``recipes`` counts packages by name and version, ``packages`` what hangs on them (Conan's
+    binary packages), each once whatever the number of its revisions; ``releases`` counts those
+    revisions.  ``bytes`` is the sum of all files, ``stored`` counts equal content once; both
+    include unfinished uploads.  ``downloads`` includes those of what was deleted since, and
+    ``last_used`` (UTC) is the last of them, or None.
+    """
+
+    repository: str | None
+    recipes: int
+    packages: int
+    releases: int
+    files: int
+    bytes: int
+    stored: int
+    downloads: int
+    last_used: datetime | None
+
+
+@attrs.frozen(kw_only=True)
+class UsageReport:
+    """Repositories by address, and all of them together; content that they share counts once."""
+
+    repositories: tuple[Usage, ...]
+    total: Usage
+
+
+class Statistics:
+    """Numbers for those who run repositories; they tell of packages that not everyone may see."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def usage(self, address: str | None = None) -> UsageReport:
+        """Count one repository, or all that the principal may MANAGE.
+
+        With an address requires MANAGE of it; raises `RepositoryMissingError`,
+        `NotAuthenticatedError` and `AccessDeniedError`.  The database does the counting, and reads
+        all rows of the repository for it.
+        """
+        context = self._context
+        found = self._managed() if address is None else [context.find(address, Action.MANAGE)]
+        context.services.counter.flush()
+        with context.services.catalog.snapshot() as connection:
+            counted = [
+                _usage(
+                    stored.value.address,
+                    statistics.usage(connection, stored.id),
+                    statistics.stored(connection, [stored.id]),
+                )
+                for stored in found
+            ]
+            shared = statistics.stored(connection, [stored.id for stored in found])
+        return UsageReport(repositories=tuple(counted), total=_total(counted, shared))
+
+    def _managed(self) -> list[StoredRepository]:
+        context = self._context
+        context.enter()
+        known = context.services.book.known.repositories
+        return [
+            stored
+            for _, stored in sorted(known.items())
+            if context.allowed(Action.MANAGE, Resource(stored.value.format, stored.value.name))
+        ]
+
+
+def _usage(address: str, row: statistics.Counted, stored: int) -> Usage:
+    return Usage(
+        repository=address,
+        recipes=row.recipes,
+        packages=row.packages,
+        releases=row.releases,
+        files=row.files,
+        bytes=row.bytes,
+        stored=stored,
+        downloads=row.downloads,
+        last_used=maybe_time(row.last_at),
+    )
+
+
+def _total(counted: Sequence[Usage], stored: int) -> Usage:
+    used = [one.last_used for one in counted if one.last_used is not None]
+    return Usage(
+        repository=None,
+        recipes=sum(one.recipes for one in counted),
+        packages=sum(one.packages for one in counted),
+        releases=sum(one.releases for one in counted),
+        files=sum(one.files for one in counted),
+        bytes=sum(one.bytes for one in counted),
+        stored=stored,
+        downloads=sum(one.downloads for one in counted),
+        last_used=max(used, default=None),
+    )
