@@ -227,6 +227,12 @@ def test_repository_stands_there_once(data):
     assert problems(data, entry * 2) == ("repository[1]: conan/main stands there twice",)
 
 
+def test_a_plugins_only_setting_may_be_a_file(data):
+    """`[plugins.x] file = "…"` is a table with a setting; only values are taken from elsewhere."""
+    (data / "repocore.toml").write_text('[plugins.x]\nfile = "users"\n', encoding="utf-8")
+    assert load_settings(data=data, environ={}).plugins.tables == {"x": {"file": "users"}}
+
+
 def test_references_are_followed_anywhere(data):
     """Wherever a text is expected it may be kept in the environment or in a file."""
     (data / "key").write_text("s3cret-of-a-file\n", encoding="utf-8")

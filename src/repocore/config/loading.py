@@ -27,6 +27,8 @@ DEFAULT_DATA: Final = "repocore-data"
 FILE_NAME: Final = "repocore.toml"
 
 _PREFIX: Final = "REPOCORE__"
+#: A plugin's table: what looks like a reference there is a setting, ``file = "users"``.
+_PLUGIN = re.compile(r"plugins\.[^.\[]+")
 _SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/)(?!file:|:memory:)([^?]+)(.*)", re.DOTALL)
 
 
@@ -258,7 +260,7 @@ def _resolved(value: Any, sources: _Sources, where: str) -> Any:
     if not isinstance(value, dict):
         return value
     table = cast("dict[str, Any]", value)
-    if where and len(table) == 1:
+    if where and len(table) == 1 and not _PLUGIN.fullmatch(where):
         kind, name = next(iter(table.items()))
         if kind in {"env", "file"} and isinstance(name, str):
             return sources.read(kind, name, where)
