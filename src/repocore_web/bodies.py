@@ -1,10 +1,8 @@
 """The body of a request, read from its connection as far as it reaches and no further.
 
-Nothing is read before somebody asks: a request that is refused keeps its body.  What becomes of
-that rest is the server's matter, since a WSGI application may not set Connection (PEP 3333).
-gunicorn discards up to 64 KiB of it, then half-closes and lingers; waitress and Apache have read
-it before we are called; others close the connection.  A client that is still sending so sees the
-answer, and the next request on a kept connection starts where it should.
+Nothing is read before somebody asks: a request that is refused is answered before its body.  What
+becomes of that rest is the server's matter, since a WSGI application may not set Connection
+(PEP 3333); where the server would close on a client that is still sending, `lingering` reads on.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from repocore.config import WebSettings
 from repocore.errors import StorageError
 from repocore.http import FileContent, Response
 from repocore_web.conditions import UNSATISFIABLE, is_unchanged, wanted_part
+from repocore_web.lingering import lingering
 
 __all__ = ["REASONS", "Sender"]
 
@@ -36,6 +37,7 @@ REASONS: Final = {
 #: A date as a header field has it; a file's is the same each time.
 _date = lru_cache(maxsize=1024)(http_date)
 _CHUNK: Final = 1 << 18
+_REFUSAL: Final = 400
 #: Bytes up to which a file is read at once.
 SMALL = 1 << 16
 _SHORT: Final = "The server has lost stored bytes; its administrator runs `repocore check`."
@@ -89,8 +91,8 @@ class Sender:
         _start(start_response, response.status, headers)
         if environ["REQUEST_METHOD"] == "HEAD":
             _close(body)
-            return ()
-        return body
+            body = ()
+        return lingering(environ, body) if response.status >= _REFUSAL else body
 
     def _file(
         self, environ: WSGIEnvironment, content: FileContent
