@@ -33,6 +33,7 @@ __all__ = [
 _r = tables.releases
 _p = tables.partitions
 _f = tables.files
+_hanging = _r.alias("hanging")
 
 _visible = and_(_r.c.released_at.is_not(None), _r.c.removed_at.is_(None))
 _listed = and_(_visible, _r.c.yanked_at.is_(None))
@@ -50,7 +51,12 @@ def select_partition(repository: int, partition: str) -> ColumnElement[bool]:
 
 def select_children(repository: int, partition: str, name: str) -> ColumnElement[bool]:
     """All that hang on a release."""
-    return (_r.c.repository_id == repository) & (_r.c.parent == release_key(partition, name))
+    # The index of parents holds these names and nothing else; asked for whole rows, SQLite would
+    # rather walk through the repository.
+    keys = select(_hanging.c.partition, _hanging.c.name).where(
+        _hanging.c.repository_id == repository, _hanging.c.parent == release_key(partition, name)
+    )
+    return (_r.c.repository_id == repository) & tuple_(_r.c.partition, _r.c.name).in_(keys)
 
 
 def find(connection: Connection, repository: int, partition: str, name: str) -> Any:

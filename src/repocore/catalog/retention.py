@@ -14,7 +14,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     and_,
-    exists,
     func,
     not_,
     select,
@@ -33,12 +32,31 @@ _r = tables.releases
 _d = tables.downloads
 _f = tables.files
 _newer = _r.alias("newer")
+# What hangs on a release: its key, all of which is in the index of parents, and its row.
+_key = _r.alias("hanging")
 _below = _r.alias("below")
 
+
+def _joined(table: Any, release: Any) -> ColumnElement[bool]:
+    """The rows of a table that belong to a hanging release, found by its whole key."""
+    return and_(
+        # SQLite would rather walk through the repository if both could give its number.
+        table.c.repository_id == _key.c.repository_id + 0,
+        table.c.partition == _key.c.partition,
+        release == _key.c.name,
+    )
+
+
 _hangs = and_(
-    _below.c.repository_id == _r.c.repository_id,
-    _below.c.parent == _r.c.partition + "#" + _r.c.name,  # as `release_key` writes it
+    _key.c.repository_id == _r.c.repository_id,
+    _key.c.parent == _r.c.partition + "#" + _r.c.name,  # as `release_key` writes it
 )
+_hanging_releases = and_(
+    _hangs,
+    _joined(_below, _below.c.name),
+)
+_hanging_files = and_(_hangs, _joined(_f, _f.c.release))
+_hanging_downloads = and_(_hangs, _joined(_d, _d.c.release))
 
 #: No partition has more releases; a larger number would not fit into every database's.
 _MOST = 1 << 31
@@ -115,29 +133,21 @@ def _oldest_of(newest: int) -> Any:
 
 
 def _hanging(test: ColumnElement[bool]) -> ColumnElement[bool]:
-    return exists().where(_hangs, test).correlate(_r)
+    # Not EXISTS of everything, which an index cannot answer alone.
+    return select(_key.c.name).where(_hanging_releases, test).correlate(_r).exists()
 
 
 def _downloaded(table: Any, since: int) -> ColumnElement[bool]:
     recent = (_d.c.day >= since // DAY) & (_d.c.last_at > since)
-    return exists().where(_counted(table), recent).correlate(_r, table)
+    return select(_d.c.day).where(_of(table, _d), recent).correlate(table).exists()
 
 
-def _counted(table: Any) -> ColumnElement[bool]:
-    """The downloads of a release."""
+def _of(table: Any, owned: Any) -> ColumnElement[bool]:
+    """The files or the downloads of a release."""
     return and_(
-        _d.c.repository_id == table.c.repository_id,
-        _d.c.partition == table.c.partition,
-        _d.c.release == table.c.name,
-    )
-
-
-def _holds(table: Any) -> ColumnElement[bool]:
-    """The files of a release."""
-    return and_(
-        _f.c.repository_id == table.c.repository_id,
-        _f.c.partition == table.c.partition,
-        _f.c.release == table.c.name,
+        owned.c.repository_id == table.c.repository_id,
+        owned.c.partition == table.c.partition,
+        owned.c.release == table.c.name,
     )
 
 
@@ -156,11 +166,11 @@ def _measured() -> Any:
         _r.c.parent,
         _r.c.serial,
         _r.c.released_at,
-        (1 + _scalar(count, _hangs, _can_be_seen(_below))).label("releases"),
-        (_scalar(count, _holds(_r)) + _scalar(count, _hangs, _holds(_below))).label("files"),
-        (_scalar(size, _holds(_r)) + _scalar(size, _hangs, _holds(_below))).label("bytes"),
-        _scalar(last, _counted(_r)).label("used_at"),
-        _scalar(last, _hangs, _counted(_below)).label("used_below_at"),
+        (1 + _scalar(count, _hanging_releases, _can_be_seen(_below))).label("releases"),
+        (_scalar(count, _of(_r, _f)) + _scalar(count, _hanging_files)).label("files"),
+        (_scalar(size, _of(_r, _f)) + _scalar(size, _hanging_files)).label("bytes"),
+        _scalar(last, _of(_r, _d)).label("used_at"),
+        _scalar(last, _hanging_downloads).label("used_below_at"),
     )
 
 
