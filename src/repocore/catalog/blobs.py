@@ -27,11 +27,13 @@ __all__ = [
     "everything",
     "forget",
     "known",
+    "learn",
     "lost",
     "mark",
     "named",
     "refer",
     "reserve",
+    "sums",
     "touch",
     "with_digest",
 ]
@@ -125,6 +127,20 @@ def with_digest(connection: Connection, repository: int, digest: Digest) -> Iter
         .limit(100)
     )
     yield from connection.execute(statement)
+
+
+def sums(connection: Connection, key: BlobKey) -> Checksums:
+    """The sums of some bytes that somebody has needed so far."""
+    statement = select(_t.c.sha1, _t.c.md5).where(_t.c.digest == key.digest)
+    row = connection.execute(statement).first()
+    found = (None, None) if row is None else row
+    return Checksums(sha256=key.digest, sha1=found[0], md5=found[1])
+
+
+def learn(transaction: Transaction, key: BlobKey, found: Checksums) -> None:
+    """Keep sums that were made later than the bytes were stored."""
+    new = {"sha1": func.coalesce(_t.c.sha1, found.sha1), "md5": func.coalesce(_t.c.md5, found.md5)}
+    transaction.execute(update(_t).where(_t.c.digest == key.digest).values(new))
 
 
 def candidates(

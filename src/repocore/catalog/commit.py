@@ -185,17 +185,8 @@ def _publish(transaction: Transaction, change: FileChange, row: ReleaseRow) -> N
     if row.released and row.serial == newest.serial:
         return
     address = change.repository.value.address
-    draft = DraftRelease(
-        repository=address,
-        partition=row.partition,
-        name=row.name,
-        package=row.package,
-        version=row.version,
-        parent=row.parent,
-        record=row.record,
-    )
     stored = files.of_draft(transaction, row.repository, address, row.partition, row.name)
-    if change.whole(draft, stored):
+    if change.whole(drafts.draft_of(row, address), stored):
         serial = drafts.publish(transaction, row, newest.released_at)
         _tell_release(transaction, change, row, serial)
 

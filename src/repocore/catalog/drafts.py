@@ -14,12 +14,14 @@ from repocore.catalog import statements, tables
 from repocore.catalog.dialects import now
 from repocore.catalog.statements import Insert, Statement
 from repocore.catalog.transactions import Transaction
+from repocore.model import DraftRelease
 
 __all__ = [
     "Newest",
     "ReleaseRow",
     "add",
     "begin_again",
+    "draft_of",
     "find",
     "hold_parent",
     "lock",
@@ -141,6 +143,19 @@ def add(transaction: Transaction, row: ReleaseRow, sort_key: bytes) -> ReleaseRo
         record=row.record,
     )
     return row
+
+
+def draft_of(row: ReleaseRow, address: str) -> DraftRelease:
+    """The release as its format sees it."""
+    return DraftRelease(
+        repository=address,
+        partition=row.partition,
+        name=row.name,
+        package=row.package,
+        version=row.version,
+        parent=row.parent,
+        record=row.record,
+    )
 
 
 _WRITE = Statement(lambda _: update(_r).where(_mine).values(record=bindparam("record")))

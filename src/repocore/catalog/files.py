@@ -34,6 +34,7 @@ __all__ = [
     "page",
     "remove",
     "select_paths",
+    "stored",
     "visible",
     "within",
 ]
@@ -125,6 +126,16 @@ def of_draft(
     """As `of_release`, as the transaction sees them."""
     rows = transaction.rows(_OF_DRAFT, repository=repository, in_partition=partition, of=release)
     return _by_path(address, rows)
+
+
+def stored(connection: Connection, repository: int, paths: Sequence[str]) -> dict[str, Any]:
+    """The rows of these paths that there are, drafts' too, by path; ``released``: may be seen."""
+    statement = (
+        select(_f.c.path, *columns, visible().label("released"))
+        .join(_b, _b.c.digest == _f.c.digest)
+        .where(select_paths(repository, paths))
+    )
+    return {row.path: row for row in connection.execute(statement)}
 
 
 def select_paths(repository: int, paths: Sequence[str]) -> ColumnElement[bool]:

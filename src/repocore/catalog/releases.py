@@ -23,6 +23,7 @@ __all__ = [
     "packages",
     "remove",
     "select_children",
+    "select_draft",
     "select_one",
     "select_partition",
     "visible",
@@ -57,6 +58,12 @@ def select_children(repository: int, partition: str, name: str) -> ColumnElement
         _hanging.c.repository_id == repository, _hanging.c.parent == release_key(partition, name)
     )
     return (_r.c.repository_id == repository) & tuple_(_r.c.partition, _r.c.name).in_(keys)
+
+
+def select_draft(repository: int, partition: str | None, name: str | None) -> ColumnElement[bool]:
+    """One release, unless it is visible; nothing for a file without one."""
+    mine = select_one(repository, partition or "", name or "")
+    return mine & _r.c.released_at.is_(None)
 
 
 def find(connection: Connection, repository: int, partition: str, name: str) -> Any:

@@ -16,6 +16,7 @@ from repocore.config.settings import (
     RuleSettings,
     Settings,
     WebSettings,
+    says,
 )
 from repocore.config.structuring import structure_table
 from repocore.config.values import Secret, parse_duration, parse_size
@@ -38,5 +39,6 @@ __all__ = [
     "parse_duration",
     "parse_size",
     "read_table",
+    "says",
     "structure_table",
 ]

@@ -177,7 +177,7 @@ def _class(converter: Converter, kind: Any) -> Callable[[Any, Any], Any]:
     for field in attrs.fields(kind):
         about = meaning(kind, field.name, field.metadata)
         if about.get("as_written"):
-            hooks[field.name] = override(struct_hook=_as_written)
+            hooks[field.name] = override(struct_hook=_as_written(about.get("check")))
         elif about.get("check") or about.get("each"):
             hooks[field.name] = override(struct_hook=_checked(converter, about))
     inner = make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True, **hooks)
@@ -190,8 +190,13 @@ def _class(converter: Converter, kind: Any) -> Callable[[Any, Any], Any]:
     return read
 
 
-def _as_written(value: Any, _kind: object) -> Any:
-    return value
+def _as_written(check: Callable[[Any], object] | None) -> Callable[[Any, Any], Any]:
+    def read(value: Any, _kind: object) -> Any:
+        if check:
+            check(value)
+        return value
+
+    return read
 
 
 def _checked(converter: Converter, about: Mapping[str, Any]) -> Callable[[Any, Any], Any]:

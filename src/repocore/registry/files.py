@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import builtins
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import attrs
 
-from repocore.catalog import Transaction, blobs as stored_blobs, files, repositories, tables
-from repocore.catalog.commit import FileChange
+from repocore.catalog import (
+    Transaction,
+    blobs as stored_blobs,
+    drafts,
+    files,
+    releases,
+    repositories,
+    tables,
+)
+from repocore.catalog.commit import FileChange, commit
 from repocore.catalog.rows import StoredRepository, file_of
 from repocore.errors import (
     ConflictError,
     FileMissingError,
     InvalidPackageError,
+    InvalidPathError,
     QuotaExceededError,
+    StorageError,
 )
 from repocore.http import FileContent, Readable
 from repocore.model import (
@@ -28,6 +39,7 @@ from repocore.model import (
     FilePath,
     FileRemoved,
     Grain,
+    Hasher,
     Resource,
     Survey,
     split_address,
@@ -176,6 +188,83 @@ class Files:
         services.wake()
         return file
 
+    def rebind(
+        self, address: str, moves: Mapping[FilePath, FilePath]
+    ) -> builtins.list[File] | None:
+        """Give the bytes of some paths (the keys) other paths, all of them in one transaction.
+
+        A key may be a file of a draft, which ends with this, or one that may be read, which stays.
+        Requires WRITE of every target, and that each key is of the same package and version.
+        Returns None, having done nothing, where one of the keys is not there: not yet, or not any
+        more.  Raises what `put` raises.
+        """
+        services = self._context.services
+        targets = {to: self._writable(address, to) for to in moves.values()}
+        repository, format_, _ = next(iter(targets.values()))
+        with services.catalog.snapshot() as connection:
+            rows = files.stored(connection, repository.id, [str(path) for path in moves])
+        if len(rows) < len(moves):
+            return None
+        changes = [
+            self._moved(repository, format_, rows[str(path)], path, to)
+            for path, to in moves.items()
+        ]
+        # What hangs on something comes after it, and what announces a release last.
+        changes.sort(key=lambda change: (change.facts.parent is not None, change.facts.announces))
+        wanted = {path: row.digest for path, row in rows.items()}
+
+        def work(transaction: Transaction) -> builtins.list[File] | None:
+            now = files.stored(transaction.connection, repository.id, list(wanted))
+            if {path: row.digest for path, row in now.items()} != wanted:
+                return None
+            # First, so that a quota does not count the same bytes twice.
+            for partition, name in sorted({(r.partition, r.release) for r in now.values()}):
+                ended = releases.select_draft(repository.id, partition, name)
+                releases.remove(transaction, repository, ended, self._context.by)
+            bound = [commit(transaction, change) for change in changes]
+            if None in bound:
+                message = "A clean-up met the upload; send it again."
+                raise StorageError(message)
+            return [file for file in bound if file is not None]
+
+        made = services.catalog.write(work)
+        services.wake()
+        return made
+
+    def _moved(
+        self, repository: StoredRepository, format_: Format, row: Any, path: FilePath, to: FilePath
+    ) -> FileChange:
+        source, facts = format_.locate(path), format_.locate(to)
+        if (source.package, source.version) != (facts.package, facts.version):
+            message = f"{path} is not of the package of {to}."
+            raise InvalidPathError(message)
+        if row.released and not self._may_read(repository, format_, path):
+            raise FileMissingError
+        key = BlobKey(row.digest, row.generation)
+        content = _Stored(self._context.services.storage, key, row.size)
+        return self._change(repository, to, key, row.size, format_.inspect(to, content), format_)
+
+    def checksums(self, address: str, path: str | FilePath, *algorithms: str) -> Checksums:
+        """The sums of a file's bytes, those of these algorithms included; requires READ.
+
+        What nobody asked for at upload is summed at the first need, and kept.  Raises
+        `FileMissingError`, and `BlobMissingError`.
+        """
+        file = self._find(address, path)[1]
+        services = self._context.services
+        with services.catalog.snapshot() as connection:
+            known = stored_blobs.sums(connection, file.key)
+        missing = frozenset(algorithms) - {n for n in algorithms if known.get(n)}
+        if not missing:
+            return known
+        hasher = Hasher(missing)
+        with services.storage.open(file.key) as stream:
+            for _ in hasher.through(stream, services.settings.limits.chunk):
+                pass
+        found = hasher.checksums()
+        services.catalog.write(lambda t: stored_blobs.learn(t, file.key, found))
+        return attrs.evolve(found, md5=found.md5 or known.md5, sha1=found.sha1 or known.sha1)
+
     def _may_read(self, repository: StoredRepository, format_: Format, path: FilePath) -> bool:
         return self._context.allowed(Action.READ, self._resource(repository, format_, path))
 
@@ -277,7 +366,7 @@ class Files:
             after = str(page[-1].path)
 
     def delete(self, address: str, path: str | FilePath) -> None:
-        """Delete a file of no release, or a mutable one; requires DELETE.
+        """Delete a file of no release, or one that its release does without; requires DELETE.
 
         Raises `FileMissingError`, and `ConflictError` for a file that its release needs: a release
         is deleted whole.
@@ -291,14 +380,13 @@ class Files:
         if not rows:
             raise FileMissingError
         file = file_of(address, path, rows[0])
-        if file.release is not None and not file.mutable:
-            message = f"{path} is a part of release {file.release}; delete the release."
-            raise ConflictError(message)
         f = tables.files
         mine = (f.c.repository_id == repository.id) & (f.c.path == str(path))
         event = FileRemoved(repository=address, path=str(path), by=context.by)
 
         def work(transaction: Transaction) -> None:
+            if file.release is not None and not file.mutable:
+                _require_whole(transaction, repository, file, format_)
             count, size = files.remove(transaction, mine)
             repositories.charge(transaction, repository, -size)
             if count:
@@ -312,6 +400,21 @@ def _url(storage: Storage, file: File, lifetime: timedelta) -> str | None:
     return storage.url(
         file.key, filename=file.path.name, media_type=file.media_type, expires=lifetime
     )
+
+
+def _require_whole(
+    transaction: Transaction, repository: StoredRepository, file: File, format_: Format
+) -> None:
+    """Raise `ConflictError` where the file's release would not be whole without it."""
+    partition, name = str(file.partition), str(file.release)
+    drafts.lock(transaction, repository.id, partition)
+    row = drafts.find(transaction, repository.id, partition, name)
+    address = repository.value.address
+    rest = files.of_draft(transaction, repository.id, address, partition, name)
+    rest = [one for one in rest if one.path != file.path]
+    if row is None or not format_.whole(drafts.draft_of(row, address), rest):
+        message = f"{file.path} is a part of release {name}, which needs it; delete the release."
+        raise ConflictError(message)
 
 
 @attrs.frozen

@@ -2,6 +2,7 @@
 
     <name>/<version>/<user>/<channel>/<rrev>/export/<file>
     <name>/<version>/<user>/<channel>/<rrev>/package/<package id>/<prev>/<file>
+    <name>/<version>/<user>/<channel>/~<upload>/…      on its way to revision 0, from Conan 1
     .sources/<sha256>  and  .sources/<sha256>.json
 
 It is the tree that conan_server keeps, so an exported repository is one of its data folders.
@@ -24,10 +25,24 @@ from repocore.plugins.conan.references import (
     reference,
 )
 
-__all__ = ["SOURCES", "ConanFile", "SourceFile", "archive_stem", "parse_path", "siblings"]
+__all__ = [
+    "REVISION",
+    "SOURCES",
+    "UPLOAD",
+    "ConanFile",
+    "SourceFile",
+    "UploadFile",
+    "archive_stem",
+    "parse_path",
+    "siblings",
+]
 
 SOURCES: Final = ".sources"
 METADATA: Final = "metadata"
+#: What the place of an upload begins with, where revisions have theirs: no client can name it.
+UPLOAD: Final = "~"
+#: The only revision that Conan 1 knows without its revisions enabled.
+REVISION: Final = "0"
 
 _SUFFIXES: Final = ("tgz", "txz", "tzst")
 _ARCHIVE = re.compile(r"(conan_(?:export|sources|package))\.(tgz|txz|tzst)\Z")
@@ -92,6 +107,30 @@ class ConanFile:
 
 
 @attrs.frozen
+class UploadFile:
+    """A file that Conan 1 has sent, until all files of its upload are there."""
+
+    number: str
+    #: What it becomes then: a file of revision 0.
+    target: ConanFile
+
+    def __attrs_post_init__(self) -> None:
+        check_id("upload", self.number)
+
+    @property
+    def partition(self) -> str:
+        """The upload's own."""
+        return f"{self.target.recipe.partition}{UPLOAD}{self.number}"
+
+    @property
+    def path(self) -> FilePath:
+        """Where it lies in the repository."""
+        parts = list(self.target.path.parts)
+        parts[4] = f"{UPLOAD}{self.number}"
+        return FilePath(tuple(parts))
+
+
+@attrs.frozen
 class SourceFile:
     """A backup of a recipe's source: the file named by its sha256, or the JSON beside it."""
 
@@ -128,11 +167,16 @@ def siblings(file: ConanFile) -> tuple[FilePath, ...]:
     return tuple(attrs.evolve(file, name=(n,)).path for n in names if (n,) != file.name)
 
 
-def parse_path(path: FilePath) -> ConanFile | SourceFile:
+def parse_path(path: FilePath) -> ConanFile | SourceFile | UploadFile:
     """Read a path; raises `InvalidPathError` for one that is not of Conan."""
     match path.parts:
         case (first, name) if first == SOURCES:
             return SourceFile(name)
+        case (_, _, _, _, upload, _, *_) if upload.startswith(UPLOAD):
+            target = parse_path(FilePath((*path.parts[:4], REVISION, *path.parts[5:])))
+            if not isinstance(target, ConanFile):
+                raise InvalidPathError
+            return UploadFile(upload.removeprefix(UPLOAD), target)
         case (name, version, user, channel, rrev, "export", *rest) if rest:
             return ConanFile(reference(name, version, user, channel), rrev, tuple(rest))
         case (name, version, user, channel, rrev, "package", package_id, prev, *rest) if rest:

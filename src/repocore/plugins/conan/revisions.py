@@ -18,8 +18,10 @@ import attrs
 from repocore.errors import ChecksumMismatchError, InvalidPackageError
 from repocore.model import DraftRelease, File, FileFacts, FilePath, Grain
 from repocore.plugins.conan.paths import (
+    UPLOAD,
     ConanFile,
     SourceFile,
+    UploadFile,
     archive_stem,
     parse_path,
     siblings,
@@ -66,15 +68,19 @@ class ConanFormat:
             if found.sha256 is None:
                 _check_summary(content)
             return facts
+        if isinstance(found, UploadFile):
+            found = found.target
         return attrs.evolve(facts, record=_record(found, content))
 
     def scope(self, partition: str) -> tuple[str | None, str | None]:
         """The name and full version of a reference."""
-        name, _, version = partition.partition("#")[0].partition("/")
+        name, _, version = partition.partition("#")[0].partition(UPLOAD)[0].partition("/")
         return name, version
 
     def whole(self, draft: DraftRelease, files: Sequence[File]) -> bool:
         """Whether the manifest is there, and all that it and the protocol ask for."""
+        if UPLOAD in draft.partition:
+            return False  # it is published by what binds its files under a revision
         names = {file.path.parts[-1] for file in files if not file.mutable}
         if MANIFEST not in names:
             return False
@@ -100,6 +106,14 @@ def _located(path: FilePath) -> FileFacts:
         if found.sha256 is None:
             return FileFacts(mutable=True, media_type="application/json")
         return FileFacts()
+    if isinstance(found, UploadFile):
+        return FileFacts(
+            partition=found.partition,
+            release=found.number,
+            package=found.target.recipe.name,
+            version=found.target.recipe.full_version,
+            media_type=_media_type(found.target),
+        )
     package = found.package
     return FileFacts(
         partition=found.recipe.partition if package is None else package.partition,

@@ -12,23 +12,29 @@ from datetime import datetime
 from typing import Final
 
 from repocore.errors import (
-    AccessDeniedError,
-    ChecksumMismatchError,
     InvalidPackageError,
     InvalidPathError,
-    MissingError,
     ReleaseMissingError,
     UploadRejectedError,
 )
 from repocore.http import Request, Response, Route
-from repocore.model import Digest, release_key
-from repocore.plugins.conan.paths import ConanFile, SourceFile
-from repocore.plugins.conan.references import (
-    ConanReference,
-    PackageReference,
-    check_id,
-    reference,
+from repocore.model import Digest
+from repocore.plugins.conan.asking import (
+    Handler,
+    announced_by,
+    finding,
+    no_file,
+    no_package,
+    no_package_revision,
+    no_packages,
+    no_recipe,
+    no_repository,
+    package_of,
+    prev_of,
+    recipe_of,
+    rrev_of,
 )
+from repocore.plugins.conan.paths import ConanFile, SourceFile
 from repocore.plugins.conan.search import MOST_PATTERN, literal_prefix, packages, recipes
 from repocore.plugins.conan.users import authenticate, check_credentials, ping
 from repocore.registry import Session
@@ -54,8 +60,6 @@ __all__ = [
     "upload",
 ]
 
-Handler = Callable[[Session, Request], Response]
-
 _R: Final = "/v2/conans/{name}/{version}/{user}/{channel}"
 _RR: Final = _R + "/revisions/{rrev}"
 _P: Final = _RR + "/packages/{package_id}"
@@ -64,73 +68,12 @@ _OK: Final = Response(200)
 _JSON: Final = (("Content-Type", "application/json"),)
 
 
-def _recipe(request: Request) -> ConanReference:
-    fields = request.fields
-    return reference(fields["name"], fields["version"], fields["user"], fields["channel"])
-
-
-def _package(request: Request) -> PackageReference:
-    return PackageReference(_recipe(request), request.fields["rrev"], request.fields["package_id"])
-
-
-def _rrev(request: Request) -> str:
-    return check_id("recipe revision", request.fields["rrev"])
-
-
-def _prev(request: Request) -> str:
-    return check_id("package revision", request.fields["prev"])
-
-
 def _file(request: Request) -> ConanFile:
     fields = request.fields
     name = tuple(fields["file"].split("/"))
     return ConanFile(
-        _recipe(request), fields["rrev"], name, fields.get("package_id"), fields.get("prev")
+        recipe_of(request), fields["rrev"], name, fields.get("package_id"), fields.get("prev")
     )
-
-
-def _no_recipe(request: Request) -> str:
-    # The messages of the protocol write @_/_ where there is no user, as a partition does.
-    partition = _recipe(request).partition
-    rrev = request.fields.get("rrev")
-    return f"Recipe not found: '{partition if rrev is None else release_key(partition, rrev)}'"
-
-
-def _no_package(request: Request) -> str:
-    return f"Binary package not found: '{_package(request).partition}'"
-
-
-def _no_file(_request: Request) -> str:
-    return "File not found"
-
-
-def _no_package_revision(request: Request) -> str:
-    return f"Binary package not found: '{release_key(_package(request).partition, _prev(request))}'"
-
-
-def _no_packages(request: Request) -> str:
-    return f"No packages found: '{release_key(_recipe(request).partition, _rrev(request))}'"
-
-
-def _no_repository(request: Request) -> str:
-    return f"Repository not found: '{request.repository}'"
-
-
-def _finding(handler: Handler, missing: Callable[[Request], str]) -> Handler:
-    """Answer 404 in the protocol's words, the same for what is missing and what is hidden."""
-
-    def answer(session: Session, request: Request) -> Response:
-        try:
-            return handler(session, request)
-        except MissingError:
-            return Response.text(missing(request), 404)
-        except AccessDeniedError as error:
-            if not error.hidden:
-                raise
-            return Response.text(missing(request), 404)
-
-    answer.__doc__ = handler.__doc__
-    return answer
 
 
 def _time(moment: datetime) -> str:
@@ -157,28 +100,28 @@ def _revisions(session: Session, request: Request, partition: str) -> Response:
 
 def recipe_latest(session: Session, request: Request) -> Response:
     """The newest recipe revision."""
-    return _latest(session, request, _recipe(request).partition)
+    return _latest(session, request, recipe_of(request).partition)
 
 
 def recipe_revisions(session: Session, request: Request) -> Response:
     """All recipe revisions, newest first."""
-    return _revisions(session, request, _recipe(request).partition)
+    return _revisions(session, request, recipe_of(request).partition)
 
 
 def package_latest(session: Session, request: Request) -> Response:
     """The newest revision of a package."""
-    return _latest(session, request, _package(request).partition)
+    return _latest(session, request, package_of(request).partition)
 
 
 def package_revisions(session: Session, request: Request) -> Response:
     """All revisions of a package, newest first."""
-    package = _package(request)
+    package = package_of(request)
     try:
         return _revisions(session, request, package.partition)
     except ReleaseMissingError:
         if session.releases.names(request.repository, package.recipe.partition):
             raise
-        return Response.text(_no_recipe(request), 404)
+        return Response.text(no_recipe(request), 404)
 
 
 def _file_list(
@@ -194,12 +137,12 @@ def _file_list(
 
 def recipe_files(session: Session, request: Request) -> Response:
     """The files of a recipe revision, with size and sha256."""
-    return _file_list(session, request, _recipe(request).partition, _rrev(request), 6)
+    return _file_list(session, request, recipe_of(request).partition, rrev_of(request), 6)
 
 
 def package_files(session: Session, request: Request) -> Response:
     """The files of a package revision, with size and sha256."""
-    return _file_list(session, request, _package(request).partition, _prev(request), 8)
+    return _file_list(session, request, package_of(request).partition, prev_of(request), 8)
 
 
 def download(session: Session, request: Request) -> Response:
@@ -210,7 +153,7 @@ def download(session: Session, request: Request) -> Response:
 def upload(session: Session, request: Request) -> Response:
     """Store a file of a revision; with ``X-Checksum-Deploy``, from bytes that are there already."""
     file = _file(request)
-    announced = _announced(request)
+    announced = announced_by(request)
     if file.package_id is not None and not session.releases.exists(
         request.repository, file.recipe.partition, file.rrev
     ):
@@ -221,16 +164,6 @@ def upload(session: Session, request: Request) -> Response:
         request.repository, file.path, request.body, length=request.length, announced=announced
     )
     return _OK
-
-
-def _announced(request: Request) -> tuple[Digest, ...]:
-    """The checksums that the client says its file has."""
-    sent = ((name, request.headers.get(f"X-Checksum-{name}")) for name in ("Sha1", "Sha256"))
-    try:
-        return tuple(Digest(name.lower(), value.lower()) for name, value in sent if value)
-    except InvalidPathError as error:
-        message = "An X-Checksum field is not the checksum in hex."
-        raise ChecksumMismatchError(message) from error
 
 
 def _deploy(
@@ -256,10 +189,10 @@ def search_recipes(session: Session, request: Request) -> Response:
 
 def search_packages(session: Session, request: Request) -> Response:
     """The packages of a recipe revision (the newest where none is named), by package id."""
-    partition = _recipe(request).partition
+    partition = recipe_of(request).partition
     repository = request.repository
     named = "rrev" in request.fields
-    rrev = _rrev(request) if named else session.releases.newest(repository, partition)[0]
+    rrev = rrev_of(request) if named else session.releases.newest(repository, partition)[0]
     names_only = request.query.get("list_only", "false").lower() != "false"
     try:
         found = session.releases.children(repository, partition, rrev)
@@ -273,30 +206,32 @@ def search_packages(session: Session, request: Request) -> Response:
 
 def delete_recipe(session: Session, request: Request) -> Response:
     """Delete every revision of a recipe with all its packages."""
-    count = session.releases.delete_all(request.repository, _recipe(request).partition)
+    count = session.releases.delete_all(request.repository, recipe_of(request).partition)
     return _deleted(count)
 
 
 def delete_recipe_revision(session: Session, request: Request) -> Response:
     """Delete one recipe revision with all its packages."""
-    session.releases.delete(request.repository, _recipe(request).partition, _rrev(request))
+    session.releases.delete(request.repository, recipe_of(request).partition, rrev_of(request))
     return _OK
 
 
 def delete_packages(session: Session, request: Request) -> Response:
     """Delete all packages of a recipe revision; 404 where there are none."""
-    partition = _recipe(request).partition
-    return _deleted(session.releases.delete_children(request.repository, partition, _rrev(request)))
+    partition = recipe_of(request).partition
+    return _deleted(
+        session.releases.delete_children(request.repository, partition, rrev_of(request))
+    )
 
 
 def delete_package(session: Session, request: Request) -> Response:
     """Delete every revision of a package."""
-    return _deleted(session.releases.delete_all(request.repository, _package(request).partition))
+    return _deleted(session.releases.delete_all(request.repository, package_of(request).partition))
 
 
 def delete_package_revision(session: Session, request: Request) -> Response:
     """Delete one package revision."""
-    session.releases.delete(request.repository, _package(request).partition, _prev(request))
+    session.releases.delete(request.repository, package_of(request).partition, prev_of(request))
     return _OK
 
 
@@ -319,7 +254,7 @@ def put_source(session: Session, request: Request) -> Response:
         SourceFile(request.fields["file"]).path,
         request.body,
         length=request.length,
-        announced=_announced(request),
+        announced=announced_by(request),
     )
     return _OK
 
@@ -329,7 +264,7 @@ def routes() -> Iterator[Route[Session]]:
     for method, template, handler in _SITE:
         yield _route(method, template, handler)
     for method, template, handler, missing in _TABLE:
-        yield _route(method, template, _finding(handler, missing))
+        yield _route(method, template, finding(handler, missing))
 
 
 #: Conan 1 logs in under v1 even where it speaks v2 otherwise; Conan 2 pings there.
@@ -343,26 +278,26 @@ _SITE: Final[tuple[tuple[str, str, Handler], ...]] = (
 )
 
 _TABLE: Final[tuple[tuple[str, str, Handler, Callable[[Request], str]], ...]] = (
-    ("GET", "/v2/conans/search", search_recipes, _no_repository),
-    ("GET", _R + "/latest", recipe_latest, _no_recipe),
-    ("GET", _R + "/revisions", recipe_revisions, _no_recipe),
-    ("GET", _R + "/search", search_packages, _no_recipe),
-    ("DELETE", _R, delete_recipe, _no_recipe),
-    ("GET", _RR + "/files", recipe_files, _no_recipe),
-    ("GET", _RR + "/files/{file:path}", download, _no_file),
-    ("PUT", _RR + "/files/{file:path}", upload, _no_recipe),
-    ("GET", _RR + "/search", search_packages, _no_recipe),
-    ("DELETE", _RR, delete_recipe_revision, _no_recipe),
-    ("DELETE", _RR + "/packages", delete_packages, _no_packages),
-    ("DELETE", _P, delete_package, _no_package),
-    ("GET", _P + "/latest", package_latest, _no_package),
-    ("GET", _P + "/revisions", package_revisions, _no_package),
-    ("DELETE", _PP, delete_package_revision, _no_package_revision),
-    ("GET", _PP + "/files", package_files, _no_package_revision),
-    ("GET", _PP + "/files/{file:path}", download, _no_file),
-    ("PUT", _PP + "/files/{file:path}", upload, _no_recipe),
-    ("GET", "/sources/{file}", get_source, _no_file),
-    ("PUT", "/sources/{file}", put_source, _no_file),
+    ("GET", "/v2/conans/search", search_recipes, no_repository),
+    ("GET", _R + "/latest", recipe_latest, no_recipe),
+    ("GET", _R + "/revisions", recipe_revisions, no_recipe),
+    ("GET", _R + "/search", search_packages, no_recipe),
+    ("DELETE", _R, delete_recipe, no_recipe),
+    ("GET", _RR + "/files", recipe_files, no_recipe),
+    ("GET", _RR + "/files/{file:path}", download, no_file),
+    ("PUT", _RR + "/files/{file:path}", upload, no_recipe),
+    ("GET", _RR + "/search", search_packages, no_recipe),
+    ("DELETE", _RR, delete_recipe_revision, no_recipe),
+    ("DELETE", _RR + "/packages", delete_packages, no_packages),
+    ("DELETE", _P, delete_package, no_package),
+    ("GET", _P + "/latest", package_latest, no_package),
+    ("GET", _P + "/revisions", package_revisions, no_package),
+    ("DELETE", _PP, delete_package_revision, no_package_revision),
+    ("GET", _PP + "/files", package_files, no_package_revision),
+    ("GET", _PP + "/files/{file:path}", download, no_file),
+    ("PUT", _PP + "/files/{file:path}", upload, no_recipe),
+    ("GET", "/sources/{file}", get_source, no_file),
+    ("PUT", "/sources/{file}", put_source, no_file),
 )
 
 # A client repeats an upload that was answered 422, and stops at 400.

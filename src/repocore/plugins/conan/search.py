@@ -66,27 +66,29 @@ def _print(name: str, full_version: str) -> str:
     return f"{name}/{full_version}".removesuffix("/_").removesuffix("@_")
 
 
-def packages(releases: Iterable[Release], *, names_only: bool) -> dict[str, dict[str, Any]]:
+def packages(
+    releases: Iterable[Release], *, names_only: bool, parsed: bool = False
+) -> dict[str, dict[str, Any]]:
     """What search answers for the packages of a recipe revision, by package id.
 
-    ``content`` is the raw conaninfo.txt; packages of Conan 1 (with a recipe hash) also get the
-    parsed fields that its client asks for.
+    ``content`` is the raw conaninfo.txt; packages of Conan 1 (with a recipe hash), and with
+    ``parsed`` all, also get the fields that its client asks for.
     """
     answer = {
-        release.partition.rpartition(":")[2]: {} if names_only else _described(release)
+        release.partition.rpartition(":")[2]: {} if names_only else _described(release, parsed)
         for release in releases
     }
     return dict(sorted(answer.items()))
 
 
-def _described(release: Release) -> dict[str, Any]:
+def _described(release: Release, parsed: bool) -> dict[str, Any]:  # noqa: FBT001 - as it came
     content = json.loads(release.record).get("conaninfo", "")
-    return {"content": content} | _conan1(content)
+    return {"content": content} | _conan1(content, parsed)
 
 
-def _conan1(content: str) -> dict[str, Any]:
+def _conan1(content: str, parsed: bool) -> dict[str, Any]:  # noqa: FBT001 - as it came
     sections = _sections(content)
-    if not sections.get("recipe_hash"):
+    if not parsed and not sections.get("recipe_hash"):
         return {}
     pairs = {
         name: dict(line.split("=", 1) for line in sections.get(name, ()) if "=" in line)
@@ -95,7 +97,7 @@ def _conan1(content: str) -> dict[str, Any]:
     return {
         **pairs,
         "full_requires": sections.get("full_requires", []),
-        "recipe_hash": sections["recipe_hash"][0],
+        "recipe_hash": (sections.get("recipe_hash") or [""])[0],
     }
 
 
