@@ -51,6 +51,8 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "repocore.model.files": "tests/registry/test_files.py",
     "repocore.model.releases": "tests/registry/test_releases.py",
     "repocore.plugin_manager": "tests/registry/test_registry.py",
+    "repocore.plugins.ldap.directory": "tests/plugins/test_ldap.py",
+    "repocore.plugins.ldap.settings": "tests/plugins/test_ldap.py",
     "repocore.ports": "the contracts in tests/contracts",
     "repocore.registry.access": "tests/registry/test_accounts.py",
     "repocore.registry.blobs": "tests/registry/test_auditing.py",

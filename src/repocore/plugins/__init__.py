@@ -13,6 +13,7 @@ __all__ = ["DEFAULT_PLUGINS"]
 DEFAULT_PLUGINS: Final = (
     "repocore.plugins.filesystem",
     "repocore.plugins.rules",
+    "repocore.plugins.ldap",
     "repocore.plugins.htpasswd",
     "repocore.plugins.passwords",
     "repocore.plugins.tokens",
