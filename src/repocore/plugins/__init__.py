@@ -13,10 +13,13 @@ __all__ = ["DEFAULT_PLUGINS"]
 DEFAULT_PLUGINS: Final = (
     "repocore.plugins.filesystem",
     "repocore.plugins.rules",
+    "repocore.plugins.pam",
     "repocore.plugins.ldap",
     "repocore.plugins.htpasswd",
     "repocore.plugins.passwords",
     "repocore.plugins.tokens",
     "repocore.plugins.bearer",
     "repocore.plugins.conan",
+    "repocore.plugins.conan.legacy",
+    "repocore.plugins.conan.logins",
 )
