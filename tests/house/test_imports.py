@@ -10,9 +10,12 @@ import pytest
 
 HEAVY = {
     "alembic",
+    "bcrypt",
     "click",
     "gunicorn",
     "jwt",
+    "ldap3",
+    "pamela",
     "psycopg",
     "rich",
     "sqlalchemy",
