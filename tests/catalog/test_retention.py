@@ -1,0 +1,71 @@
+"""How SQLite looks for what may go: one walk through the releases, and keys for all else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event
+
+from repocore.catalog import Catalog, releases, retention
+from repocore.catalog.retention import Bounds
+
+ALL = Bounds(newest=3, downloaded=1, younger=1, uploading=1)
+WALK = "SEARCH releases USING PRIMARY KEY (repository_id=? AND (partition,name)>(?,?))"
+KEYED = re.compile(r"\(repository_id=\? AND (partition|parent)=\?")
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    opened = Catalog("sqlite:///catalog.db", folder=tmp_path)
+    opened.migrate()
+    yield opened
+    opened.close()
+
+
+def plans(catalog: Catalog, work) -> list[str]:
+    """The lines of the plans of all that is asked in the work."""
+    asked = []
+    with catalog.snapshot() as connection:
+        event.listen(
+            connection,
+            "before_cursor_execute",
+            lambda _c, _cursor, text, given, *_rest: asked.append((text, given)),
+        )
+        work(connection)
+        told = list(asked)
+        return [
+            line
+            for text, given in told
+            for *_, line in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", given)
+        ]
+
+
+@pytest.mark.parametrize("hanging", [False, True])
+def test_a_page_is_one_walk(catalog: Catalog, hanging: bool) -> None:
+    """Whatever is asked of a release is found by a key, and the order needs no sort."""
+
+    def page(connection) -> None:
+        retention.page(connection, 1, ALL, ("", ""), 10, hanging=hanging)
+
+    lines = plans(catalog, page)
+    assert lines.count(WALK) == 1
+    others = [line for line in lines if re.match("SEARCH|SCAN [^C]", line) and line != WALK]
+    assert len(others) > 10
+    assert [line for line in others if not KEYED.search(line)] == []
+    assert not [line for line in lines if "TEMP B-TREE" in line]
+
+
+def test_what_hangs_on_a_release_is_found_by_its_key(catalog: Catalog) -> None:
+    """Neither to list packages nor to delete a recipe is the repository walked through."""
+
+    def children(connection) -> None:
+        connection.execute(
+            releases._r.select().where(releases.select_children(1, "zlib/1.3@_/_", "r1"))
+        )
+
+    lines = [line for line in plans(catalog, children) if re.match("SEARCH|SCAN", line)]
+    assert lines
+    assert [line for line in lines if not KEYED.search(line)] == []
