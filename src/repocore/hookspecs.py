@@ -54,6 +54,7 @@ __all__ = [
     "repocore_storage",
     "repocore_survey",
     "repocore_validate",
+    "repocore_volatile",
 ]
 
 
@@ -110,7 +111,8 @@ def repocore_authorize(
 ) -> bool | None:
     """Allow (True), deny (False), or have no opinion (None); without any opinion it is denied.
 
-    Must depend on its arguments and the stored rules alone: answers are cached until these change.
+    Must depend on its arguments and the stored rules alone: answers are cached until these change,
+    unless a plugin says with `repocore_volatile` that they may not be.
     """
 
 
@@ -123,6 +125,15 @@ def repocore_survey(
     Must agree with `repocore_authorize`: ALL or NONE only if that would give the same answer for
     every package and version.  It is asked only if each authorizer of the registry brings it.
     """
+
+
+@hookspec
+def repocore_volatile(registry: Registry) -> bool:  # noqa: ARG001 - a specification
+    """Say whether answers of this plugin's `repocore_authorize` change by themselves.
+
+    If one plugin says so, none is remembered.  Asked once, when the registry has started.
+    """
+    raise AssertionError
 
 
 @hookspec(firstresult=True)

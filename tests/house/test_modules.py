@@ -45,6 +45,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "repocore.http": "tests/test_errors.py, tests/web",
     "repocore.markers": "every plugin",
     "repocore.plugins.conan.asking": "tests/plugins/conan/test_routes_v2.py",
+    "repocore.plugins.conan.logins": "tests/plugins/conan/test_legacy.py",
     "repocore.plugins.conan.settings": "tests/plugins/conan/test_legacy.py",
     "repocore.plugins.conan.transfers": "tests/plugins/conan/test_routes_v1.py",
     "repocore.model.events": "tests/registry/test_relay.py",

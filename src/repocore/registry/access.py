@@ -54,6 +54,8 @@ class AccessBook:
         self._salt = secrets.token_bytes(16)
         self._decisions: dict[tuple[Principal, Action, Resource], bool] = {}
         self._verified: dict[bytes, tuple[Principal, float]] = {}
+        #: Whether an authorizer's answers change by themselves, and so are not remembered.
+        self.forgetful = False
         self.known = self._load()
 
     def at(self, version: int) -> bool:
@@ -80,6 +82,8 @@ class AccessBook:
         self, principal: Principal, action: Action, resource: Resource, ask: Callable[[], bool]
     ) -> bool:
         """The remembered decision, or what ``ask`` says now."""
+        if self.forgetful:
+            return ask()
         decisions = self._decisions
         key = (principal, action, resource)
         answer = decisions.get(key)

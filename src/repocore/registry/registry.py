@@ -77,6 +77,7 @@ class Registry:
         self._closed = False
         self._make_repositories()
         hooks.repocore_startup.call_historic(kwargs={"registry": self})
+        self._services.book.forgetful = any(hooks.repocore_volatile(registry=self))
 
     def _make_repositories(self) -> None:
         """Make what the settings name, if it is not there."""

@@ -22,7 +22,7 @@ from repocore.errors import ConfigurationError, InvalidPathError
 from repocore.model import Action, Effect, Rule
 from repocore.plugins.conan.references import ConanReference
 
-__all__ = ["ServerConf", "read_server_conf", "rules_of"]
+__all__ = ["ServerConf", "pattern_fields", "read_server_conf", "rules_of"]
 
 FILE_NAME: Final = "server.conf"
 #: What a line of [write_permissions] grants.
@@ -89,7 +89,7 @@ def read_server_conf(home: Path, environ: Mapping[str, str]) -> ServerConf:
     problems: list[str] = []
     conf = _Reader(file, source, environ, problems).read()
     if problems:
-        raise ConfigurationError(problems=tuple(problems))
+        raise ConfigurationError(problems=tuple(dict.fromkeys(problems)))
     return conf
 
 
@@ -114,6 +114,8 @@ def _pattern(text: str, repository: str) -> str | None:
     fields = pattern_fields(text)
     if any(field != "*" and ("*" in field or "?" in field) for field in fields):
         return None
+    if set(fields) == {"*"}:
+        return f"{repository}/**"  # listings need not be filtered then
     name, version, user, channel = fields
     return f"{repository}/{name}/{version}@{user}/{channel}"
 
@@ -144,6 +146,8 @@ def _line(where: str, users: str, actions: frozenset[Action]) -> Iterator[Rule]:
     if names[0] in {"*", "?"}:
         subject = "*" if names[0] == "*" else "+"
         yield Rule(subject=subject, actions=actions, pattern=where)
+        if subject == "*":
+            return
         names = []
     for name in filter(None, names):
         yield Rule(subject=f"user:{name}", actions=actions, pattern=where)
