@@ -118,11 +118,15 @@ def machines(session: nox.Session) -> None:
 
 @nox.session
 def clients(session: nox.Session) -> None:
-    """Let real package clients, the newest and an older one, work with a live server."""
+    """Let real package clients, the newest and older ones, work with a live server.
+
+    The tests make environments of Conan 1 and of older servers by themselves, and keep them here.
+    """
     session.install("-e", PROJECT)
     older = Path(session.create_tmp(), "older-conan")
     session.run("python", "-m", "venv", str(older), silent=True)
     session.run(f"{older}/bin/python", "-m", "pip", "install", "-q", OLDER_CONAN, external=True)
+    session.env["REPOCORE_TEST_VENVS"] = f"{session.create_tmp()}/older"
     session.env["REPOCORE_CONAN_CLIENTS"] = os.pathsep.join(["newest", f"{older}/bin/conan"])
     session.run("pytest", "-n", WORKERS, "-m", "clients", "tests/clients", *session.posargs)
 

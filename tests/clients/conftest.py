@@ -13,8 +13,11 @@ from pathlib import Path
 
 import attrs
 import pytest
+from conan1_house import House, house, houses
 from conan_client import Answer, Conan, Package, clients, executable, through
 from live_server import ADMIN, LiveServer, live_server
+from old_conan import CONAN_1, Conan1, wanted
+from old_servers import Asker
 from recorder import sources
 
 RECIPES = Path(__file__).with_name("recipes")
@@ -164,3 +167,45 @@ def published(shipyard: Shipyard) -> Answer:
     return shipyard.client.run(
         "upload", "*:*", "-r=house", "--confirm", "--check", "-cc", "core.upload:parallel=4"
     )
+
+
+@pytest.fixture(scope="session")
+def conan_1() -> Path:
+    """The Python of the last Conan 1, and of the server that came with it."""
+    return wanted(CONAN_1)
+
+
+@pytest.fixture(scope="session", params=[False, True], ids=["plain", "revisions"])
+def revisions(request: pytest.FixtureRequest) -> bool:
+    """Whether a Conan 1 client knows revisions; without them it speaks the first API."""
+    return request.param
+
+
+@pytest.fixture(scope="session", params=houses())
+def kind(request: pytest.FixtureRequest) -> str:
+    """Whose server a Conan 1 client works with, once for each name in REPOCORE_CONAN1_SERVERS."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def old_house(
+    conan_1: Path, kind: str, revisions: bool, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[House]:
+    """A server whose clients are Conan 1."""
+    folder = tmp_path_factory.mktemp("house")
+    with house(kind, conan_1, folder, revisions=revisions) as running:
+        if Asker(address=running.url).get("/v1/conans/search").status == 404:
+            pytest.skip("this server has no first API")
+        yield running
+
+
+@pytest.fixture
+def writer(old_house: House) -> Conan1:
+    """A Conan 1 client that may write."""
+    return old_house.client("writer")
+
+
+@pytest.fixture
+def visitor(old_house: House) -> Conan1:
+    """A Conan 1 client that nobody knows, with an empty cache."""
+    return old_house.client()

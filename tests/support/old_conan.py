@@ -58,19 +58,22 @@ def old_python(requirement: str) -> Path:
 
 
 def wanted(requirement: str) -> Path:
-    """The same for a test: skips it where there is no way to install, which in CI is an error."""
+    """The same for a test: skips it where nothing can be installed.
+
+    In CI, and with REPOCORE_TEST_VENVS, not having one is an error.
+    """
     try:
         return old_python(requirement)
     except NoOldConanError as problem:
-        if os.environ.get("CI"):
+        if os.environ.get("CI") or os.environ.get("REPOCORE_TEST_VENVS"):
             raise
         pytest.skip(str(problem))
 
 
 def environments() -> Path:
     """Where environments are kept; never in the checkout."""
-    if wanted := os.environ.get("REPOCORE_TEST_VENVS"):
-        return Path(wanted).resolve()
+    if chosen := os.environ.get("REPOCORE_TEST_VENVS"):
+        return Path(chosen).resolve()
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache, "repocore-tests", "venvs")
 
