@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
@@ -92,14 +93,18 @@ def _register(manager: pluggy.PluginManager, name: str) -> None:
 
 
 def _load_file(path: Path) -> ModuleType:
-    specification = importlib.util.spec_from_file_location(f"repocore_file_{path.stem}", path)
+    name = f"repocore_file_{path.stem}_{abs(hash(path.absolute()))}"
+    specification = importlib.util.spec_from_file_location(name, path)
     if specification is None or specification.loader is None or not path.is_file():
         message = f"`plugins.files` names {path.name}, which is no Python file there."
         raise ConfigurationError(message)
     module = importlib.util.module_from_spec(specification)
+    # Found by its name, so that what its annotations say as texts is found in it.
+    sys.modules[name] = module
     try:
         specification.loader.exec_module(module)
     except Exception as error:
+        del sys.modules[name]
         message = f"The plugin file {path.name} does not load: {type(error).__name__}: {error}"
         raise PluginError(message) from error
     return module

@@ -210,6 +210,26 @@ def test_forgotten_registries_keep_no_descriptor(tmp_path: Path) -> None:
     assert [used(tmp_path / name) for name in ("second", "third")] == [before, before]
 
 
+def test_a_plugin_file_may_have_settings(tmp_path: Path) -> None:
+    """Their class stands in the file, its annotations too, and is this file's of two of a name."""
+    for place, kind in {"a": "Path", "b": "str"}.items():
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "own.py").write_text(
+            "from __future__ import annotations\n"
+            f"{'from pathlib import Path' if kind == 'Path' else ''}\n"
+            "import attrs\nimport repocore\n\n"
+            f"@attrs.frozen\nclass OwnSettings:\n    what: {kind}\n\n"
+            "@repocore.hookimpl\ndef repocore_settings():\n    return {'own': OwnSettings}\n",
+            encoding="utf-8",
+        )
+    for place, kind in {"a": Path, "b": str}.items():
+        plugins = PluginSettings(
+            files=(tmp_path / place / "own.py",), tables={"own": {"what": "x"}}
+        )
+        with repocore.open_registry(settings=Settings(data=tmp_path, plugins=plugins)) as registry:
+            assert isinstance(registry.plugin_settings("own").what, kind)
+
+
 def test_a_plugin_file_is_loaded(tmp_path: Path) -> None:
     """One that fails says its name and its error, and no path."""
     file = tmp_path / "broken.py"
