@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 
 from repocore.catalog import tables
 
-__all__ = ["Counted", "stored", "usage"]
+__all__ = ["Counted", "downloads", "stored", "usage"]
 
 _r = tables.releases
 _f = tables.files
@@ -66,3 +66,15 @@ def stored(connection: Connection, repositories: Sequence[int]) -> int:
     mine = _f.c.repository_id.in_(repositories)
     once = select(_f.c.digest, _f.c.size).where(mine).distinct().subquery()
     return int(connection.scalar(select(func.coalesce(func.sum(once.c.size), 0))) or 0)
+
+
+def downloads(
+    connection: Connection, repository: int, partition: str
+) -> list[tuple[str, int, int]]:
+    """(release, count, last use) of the downloaded releases of a partition."""
+    statement = (
+        select(_d.c.release, func.sum(_d.c["count"]), func.max(_d.c.last_at))
+        .where(_d.c.repository_id == repository, _d.c.partition == partition)
+        .group_by(_d.c.release)
+    )
+    return [(release, int(count), last) for release, count, last in connection.execute(statement)]

@@ -10,6 +10,20 @@ from repocore.registry.access import Access
 from repocore.registry.auditing import CheckReport, CollectReport
 from repocore.registry.passwords import TOKEN_PREFIX
 from repocore.registry.registry import Registry
+from repocore.registry.retention import Outdated, RetentionReport
 from repocore.registry.session import Session
+from repocore.registry.statistics import Downloads, Usage, UsageReport
 
-__all__ = ["TOKEN_PREFIX", "Access", "CheckReport", "CollectReport", "Registry", "Session"]
+__all__ = [
+    "TOKEN_PREFIX",
+    "Access",
+    "CheckReport",
+    "CollectReport",
+    "Downloads",
+    "Outdated",
+    "Registry",
+    "RetentionReport",
+    "Session",
+    "Usage",
+    "UsageReport",
+]

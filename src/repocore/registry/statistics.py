@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import attrs
 
 from repocore.catalog import statistics
-from repocore.catalog.rows import StoredRepository, maybe_time
-from repocore.model import Action, Resource
+from repocore.catalog.rows import StoredRepository, maybe_time, time_of
+from repocore.model import Action, Grain, Resource, split_address
 from repocore.registry.context import Context
 
-__all__ = ["Statistics", "Usage", "UsageReport"]
+__all__ = ["Downloads", "Statistics", "Usage", "UsageReport"]
 
 
 @attrs.frozen(kw_only=True)
@@ -45,8 +45,16 @@ class UsageReport:
     total: Usage
 
 
+@attrs.frozen
+class Downloads:
+    """How often a release was downloaded, and when last (UTC)."""
+
+    count: int
+    last_used: datetime
+
+
 class Statistics:
-    """Numbers for those who run repositories; they tell of packages that not everyone may see."""
+    """How much there is, and how much it is used."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -54,9 +62,10 @@ class Statistics:
     def usage(self, address: str | None = None) -> UsageReport:
         """Count one repository, or all that the principal may MANAGE.
 
-        With an address requires MANAGE of it; raises `RepositoryMissingError`,
-        `NotAuthenticatedError` and `AccessDeniedError`.  The database does the counting, and reads
-        all rows of the repository for it.
+        The numbers tell of packages that not every reader may see.  With an address requires
+        MANAGE of it; raises `RepositoryMissingError`, `NotAuthenticatedError` and
+        `AccessDeniedError`.  The database does the counting, and reads all rows of the repository
+        for it.
         """
         context = self._context
         found = self._managed() if address is None else [context.find(address, Action.MANAGE)]
@@ -72,6 +81,22 @@ class Statistics:
             ]
             shared = statistics.stored(connection, [stored.id for stored in found])
         return UsageReport(repositories=tuple(counted), total=_total(counted, shared))
+
+    def downloads(self, address: str, partition: str) -> Mapping[str, Downloads]:
+        """The releases of a partition that were downloaded, by name; requires READ of them.
+
+        Raises `RepositoryMissingError`, `NotAuthenticatedError` and `AccessDeniedError`.
+        """
+        services = self._context.services
+        format_ = services.formats.get(split_address(address)[0])
+        scope: tuple[str | None, str | None] = (None, None)
+        if format_ is not None and format_.read_grain is Grain.PACKAGE:
+            scope = format_.scope(partition)
+        found = self._context.find(address, Action.READ, scope)
+        services.counter.flush()
+        with services.catalog.snapshot() as connection:
+            rows = statistics.downloads(connection, found.id, partition)
+        return {release: Downloads(count, time_of(last)) for release, count, last in rows}
 
     def _managed(self) -> list[StoredRepository]:
         context = self._context
