@@ -41,6 +41,7 @@ from repocore.config import PluginSettings, dump_settings, load_settings
 from repocore.plugins import ldap
 from repocore.testing import authenticator_contract
 
+pytestmark = pytest.mark.servers
 pytest.importorskip("ldap3", reason="the extra ldap is not installed")
 
 
