@@ -100,8 +100,9 @@ def repocore_startup(registry: Registry) -> None:
 def repocore_authenticate(registry: Registry, credentials: Credentials) -> Principal | None:
     """Say who sent these credentials.
 
-    None means "not mine, ask the next"; `NotAuthenticatedError` means "mine, and wrong".  An
-    implementation that calls a network is ``trylast``.
+    None means "not mine, ask the next"; `NotAuthenticatedError` means "mine, and wrong", and
+    `AuthenticatorError` that nobody can say now.  An implementation that calls a network is
+    ``trylast``.
     """
 
 
