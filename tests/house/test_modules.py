@@ -38,6 +38,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "repocore.catalog.releases": "tests/registry/test_releases.py",
     "repocore.catalog.repositories": "tests/registry/test_registry.py",
     "repocore.catalog.rows": "every test of tests/registry",
+    "repocore.catalog.statistics": "tests/registry/test_statistics.py",
     "repocore.catalog.tables": "tests/catalog/test_migrations.py",
     "repocore.catalog.writers": "tests/catalog/test_writers_of_sqlite.py",
     "repocore.catalog.transactions": "tests/catalog/test_writers.py",
