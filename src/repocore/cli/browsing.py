@@ -33,7 +33,7 @@ def search(state: State, words: tuple[str, ...]) -> None:
     """List the Conan recipes that PATTERN means, in the repository ADDRESS.
 
     The pattern (*, ?, [seq]) is one of the whole reference or of its first parts: zlib, zl*,
-    zlib/1.*, */*@team/*.
+    zlib/1.*, *@team*.
     """
     if len(words) > _WORDS:
         message = "Give a pattern, and before it at most the repository; quote what has a *."
