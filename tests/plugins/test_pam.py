@@ -191,7 +191,7 @@ def test_accounts_are_asked_first() -> None:
 
 def test_what_pam_does_not_know_is_left_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its own word for an unknown user, though the system has one of that name."""
-    users = pam.SystemUsers("any", frozenset())
+    users = pam._SystemUsers("any", frozenset())
     monkeypatch.setattr(users, "_pam", Unknown)
     assert users.find(USER, "any") is None
 

@@ -61,12 +61,12 @@ _PLAIN: Final = "a plain password, or a hash of an unknown kind"
 def _readable(path: Path | None) -> None:
     """Raise `ValueError` for the first line of the users' file that is of no use."""
     if path is not None:
-        _first_problem(path, read_users)
+        _first_problem(path, _read_users)
 
 
 def _readable_groups(path: Path | None) -> None:
     if path is not None:
-        _first_problem(path, read_groups)
+        _first_problem(path, _read_groups)
 
 
 @attrs.frozen(kw_only=True)
@@ -101,7 +101,7 @@ def repocore_settings() -> Mapping[str, type]:
 
 # ---------------------------------------------------------------------------------------- hooks
 
-_opened: weakref.WeakKeyDictionary[Registry, UserFile] = weakref.WeakKeyDictionary()
+_opened: weakref.WeakKeyDictionary[Registry, _UserFile] = weakref.WeakKeyDictionary()
 
 
 @hookimpl
@@ -109,7 +109,7 @@ def repocore_startup(registry: Registry) -> None:
     """Open the files that the settings name.  Raises `ConfigurationError` for a table without."""
     settings: HtpasswdSettings = registry.plugin_settings("htpasswd")
     if settings.file is not None:
-        _opened[registry] = UserFile(settings.file, settings.group_file)
+        _opened[registry] = _UserFile(settings.file, settings.group_file)
     elif "htpasswd" in registry.settings.plugins.tables:
         raise ConfigurationError(problems=("plugins.htpasswd.file: is missing",))
 
@@ -136,12 +136,12 @@ def repocore_authenticate(registry: Registry, credentials: Credentials) -> Princ
 # ---------------------------------------------------------------------------------------- files
 
 
-class UserFile:
+class _UserFile:
     """The users and groups of two files, which are read again when they change."""
 
     def __init__(self, users: Path, groups: Path | None) -> None:
-        self._users = Watched(users, read_users)
-        self._groups = None if groups is None else Watched(groups, read_groups)
+        self._users = _Watched(users, _read_users)
+        self._groups = None if groups is None else _Watched(groups, _read_groups)
         self._check = _checker()
 
     def find(self, name: str, password: str) -> Principal | None:
@@ -169,7 +169,7 @@ class UserFile:
 
 
 @attrs.define
-class Watched(Generic[T]):
+class _Watched(Generic[T]):
     """A file's content, parsed again whenever its time, size or inode is another."""
 
     _path: Path
@@ -198,7 +198,7 @@ class Watched(Generic[T]):
         return made
 
 
-def read_users(text: str) -> tuple[dict[str, bytes | None], list[str]]:
+def _read_users(text: str) -> tuple[dict[str, bytes | None], list[str]]:
     """The hash of each name, None where the line is of no use, and what is wrong with such lines.
 
     No sentence repeats a part of a hash.
@@ -224,7 +224,7 @@ def _problem(name: str, hashed: str) -> str | None:
     return f"has {kind}, where bcrypt is wanted; set that password again with `htpasswd -B`"
 
 
-def read_groups(text: str) -> tuple[dict[str, frozenset[str]], list[str]]:
+def _read_groups(text: str) -> tuple[dict[str, frozenset[str]], list[str]]:
     """The groups of each name, and what is wrong with lines that are of no use."""
     groups: dict[str, set[str]] = {}
     problems: list[str] = []

@@ -97,7 +97,7 @@ def repocore_settings() -> Mapping[str, type]:
     return {"pam": PamSettings}
 
 
-_opened: weakref.WeakKeyDictionary[Registry, SystemUsers] = weakref.WeakKeyDictionary()
+_opened: weakref.WeakKeyDictionary[Registry, _SystemUsers] = weakref.WeakKeyDictionary()
 
 
 @hookimpl
@@ -105,7 +105,7 @@ def repocore_startup(registry: Registry) -> None:
     """Get ready to ask the service; raises `ConfigurationError` for a table without one."""
     settings: PamSettings = registry.plugin_settings("pam")
     if settings.service is not None:
-        _opened[registry] = SystemUsers(settings.service, frozenset(settings.allowed_groups))
+        _opened[registry] = _SystemUsers(settings.service, frozenset(settings.allowed_groups))
     elif "pam" in registry.settings.plugins.tables:
         raise ConfigurationError(problems=("plugins.pam.service: is missing",))
 
@@ -130,7 +130,7 @@ def repocore_authenticate(registry: Registry, credentials: Credentials) -> Princ
     return users.find(credentials.username, credentials.password)
 
 
-class SystemUsers:
+class _SystemUsers:
     """The users of the system, as one PAM service lets them in."""
 
     def __init__(self, service: str, allowed: frozenset[str]) -> None:

@@ -40,7 +40,7 @@ __all__ = [
 _MOST: Final = 10_000
 _WRONG: Final = "Wrong user or password."
 
-_opened: weakref.WeakKeyDictionary[Registry, SignIn] = weakref.WeakKeyDictionary()
+_opened: weakref.WeakKeyDictionary[Registry, _SignIn] = weakref.WeakKeyDictionary()
 
 
 @hookimpl
@@ -61,7 +61,7 @@ def repocore_startup(registry: Registry) -> None:
             Directory,
         )
 
-        _opened[registry] = SignIn(settings, Directory(settings))
+        _opened[registry] = _SignIn(settings, Directory(settings))
     elif "ldap" in registry.settings.plugins.tables:
         raise ConfigurationError(problems=("plugins.ldap.urls: is missing",))
 
@@ -95,7 +95,7 @@ def _others(registry: Registry, name: str, typed: Password) -> Principal | None:
     return ask(registry=registry, credentials=Password(name, typed.password))
 
 
-class SignIn:
+class _SignIn:
     """Who has signed in lately, and the directory that is asked about everybody else."""
 
     def __init__(self, settings: LdapSettings, directory: Directory) -> None:

@@ -44,7 +44,7 @@ _REFUSED: Final = frozenset({19, 32, 48, 49, 50, 53})
 _ESCAPE = re.compile(rb"\\([0-9A-Fa-f]{2})|\\(.)", re.DOTALL)
 
 
-class DirectoryError(Exception):
+class _DirectoryError(Exception):
     """The directory does not do what it is asked for; for the log."""
 
 
@@ -126,7 +126,7 @@ class Directory:
         def sign_in(connection: Any) -> bool:
             code = _bind(connection, person.dn, secret)
             if code != _SUCCESS and code not in _REFUSED:
-                raise DirectoryError(_told(connection))
+                raise _DirectoryError(_told(connection))
             return code == _SUCCESS
 
         return self._use(sign_in)
@@ -152,7 +152,7 @@ class Directory:
         names = sorted(_texts(attributes, settings.name_attribute))
         if not names:
             message = f"an entry of user_base has no {settings.name_attribute}"
-            raise DirectoryError(message)
+            raise _DirectoryError(message)
         # One of several names, and always the same one: rules of the others do not get lost.
         own = names[0]
         groups = {
@@ -178,11 +178,11 @@ class Directory:
         try:
             kept = self._kept()
             if kept is not None:
-                with contextlib.suppress(DirectoryError):
+                with contextlib.suppress(_DirectoryError):
                     return self._on(kept, ask)
                 self.close()  # the others will not be better
             return self._on(self._connected(), ask)
-        except DirectoryError as error:
+        except _DirectoryError as error:
             message = "The directory does not answer just now; try again later."
             raise AuthenticatorError(message) from error
         finally:
@@ -205,7 +205,7 @@ class Directory:
         settings = self._settings
         if _bind(connection, settings.bind_dn, settings.bind_password.encode()) != _SUCCESS:
             message = f"bind_dn is refused: {_told(connection)}"
-            raise DirectoryError(message)
+            raise _DirectoryError(message)
 
     def _kept(self) -> Any | None:
         with contextlib.suppress(IndexError):
@@ -226,9 +226,9 @@ class Directory:
         for url in self._settings.urls:
             try:
                 return self._open(url)
-            except DirectoryError as error:
+            except _DirectoryError as error:
                 problems.append(f"{url}: {error}")
-        raise DirectoryError("; ".join(problems))
+        raise _DirectoryError("; ".join(problems))
 
     def _open(self, url: str) -> Any:
         settings, parts = self._settings, split_url(url)
@@ -257,7 +257,7 @@ class Directory:
                     and not connection.start_tls(read_server_info=False)
                 ):
                     message = "StartTLS did not start"
-                    raise DirectoryError(message)
+                    raise _DirectoryError(message)
         except BaseException:
             _leave(connection)
             raise
@@ -269,15 +269,15 @@ class Directory:
 
 @contextlib.contextmanager
 def _spoken() -> Generator[None]:
-    """Whatever the package makes of the wire is a `DirectoryError`."""
+    """Whatever the package makes of the wire is a `_DirectoryError`."""
     try:
         yield
-    except (NotAuthenticatedError, DirectoryError):
+    except (NotAuthenticatedError, _DirectoryError):
         raise
     # Beside its own errors it lets those of sockets, TLS and ASN.1 through, made by what it heard.
     except Exception as error:
         message = f"{type(error).__name__}: {error}"
-        raise DirectoryError(message) from error
+        raise _DirectoryError(message) from error
 
 
 def _leave(connection: Any) -> None:
@@ -292,7 +292,7 @@ def _bind(connection: Any, dn: str, secret: bytes) -> int:
     """Become somebody, or nobody where the name is empty; the code of the directory's answer."""
     if dn and not secret:
         message = "a name without a password is no sign-in"
-        raise DirectoryError(message)
+        raise _DirectoryError(message)
     connection.user = dn or None
     kind = _LDAP.SIMPLE if dn else _LDAP.ANONYMOUS
     connection.rebind(password=secret, authentication=kind, read_server_info=False)
@@ -323,7 +323,7 @@ def _search(
     entries = [one for one in connection.response or () if one["type"] == "searchResEntry"]
     if result != _SUCCESS and not (most and len(entries) >= most):
         message = f"a search below {base} failed: {_told(connection)}"
-        raise DirectoryError(message)
+        raise _DirectoryError(message)
     return [(one["dn"], one["raw_attributes"]) for one in entries]
 
 
