@@ -91,6 +91,13 @@ def test_show_moves_no_terminal(stocked):
     assert "not the newest revision" in text
 
 
+def test_nothing_is_cut_on_a_narrow_terminal(stocked, monkeypatch):
+    """An id goes on in the next line, so that it can be copied."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "30")
+    assert "…" not in stocked("show", "zlib/1.3").stdout
+
+
 def test_show_bounds_its_table(house):
     """Packages may differ in more than a table can hold."""
     with open_registry(house.data) as registry:

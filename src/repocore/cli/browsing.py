@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from repocore.cli.amounts import minute, size
+from repocore.cli.amounts import day, minute, size
 from repocore.cli.output import State, command, plain, printable, show, table
 from repocore.model import release_key
 from repocore.plugins.conan.browsing import (
@@ -100,12 +100,12 @@ def _draw_packages(packages: Sequence[PackageView]) -> None:
             one.package_id,
             *(facts.get(name, "-") for name in shown),
             size(one.bytes),
-            minute(one.revisions[0].time) if one.revisions else "-",
+            day(one.revisions[0].time if one.revisions else None),
             one.downloads,
         )
         for one, facts in zip(packages, described, strict=True)
     ]
-    table(("PACKAGE", *headings, "SIZE", "UPLOADED (UTC)", "DOWNLOADS"), rows)()
+    table(("PACKAGE", *headings, "SIZE", "UPLOADED", "DOWNLOADS"), rows)()
     if len(differing) > _MOST:
         click.echo(f"They differ in {len(differing) - _MOST} things more; --json has all of them.")
 

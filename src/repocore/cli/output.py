@@ -195,9 +195,11 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> Callable[[]
     def draw() -> None:
         # rich costs a tenth of a second, which only a table is worth.
         from rich.console import Console  # noqa: PLC0415
-        from rich.table import Table  # noqa: PLC0415
+        from rich.table import Column, Table  # noqa: PLC0415
 
-        made = Table(*headings, box=None, pad_edge=False)
+        # What is too wide for a terminal goes on below: people copy ids from here.
+        columns = [Column(heading, overflow="fold") for heading in headings]
+        made = Table(*columns, box=None, pad_edge=False)
         for row in rows:
             made.add_row(*("" if cell is None else printable(cell) for cell in row))
         # A pipe gets whole lines: its reader can cut them better than we.
