@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from front_contract import CONANS, REVISION, Published, publish
 from front_servers import (
     Front,
     adapted,
@@ -16,6 +15,7 @@ from front_servers import (
     running,
     serving,
 )
+from front_uploads import CONANS, REVISION, Published, publish
 from live_server import free_port
 
 GUIDE = "behind-nginx"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from certificates import Certificates
-from front_contract import FrontContract, publish
+from front_contract import FrontContract
 from front_servers import (
     MODULES,
     Front,
@@ -24,6 +24,7 @@ from front_servers import (
     running,
     serving,
 )
+from front_uploads import publish
 from live_server import free_port
 
 GUIDE = "behind-apache"

@@ -30,6 +30,7 @@ frontend packages
 
 backend repocore
     http-reuse always
+    retry-on conn-failure empty-response
     server one {behind}
 """
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import attrs
 import pytest
 from certificates import Certificates
-from front_contract import FrontContract, publish
+from front_contract import FrontContract
 from front_servers import (
     Front,
     adapted,
     block,
+    has_ipv6,
     listening,
     make_data,
     nginx,
@@ -21,6 +24,7 @@ from front_servers import (
     running,
     serving,
 )
+from front_uploads import CONANS, MIB, REVISION, publish
 from live_server import free_port
 
 GUIDE = "behind-nginx"
@@ -73,6 +77,65 @@ class TestProxied(FrontContract):
     def fronted(folder: Path, certificates: Certificates) -> Generator[Front]:
         with site(folder, certificates, settings=block(GUIDE, TOP, "toml")) as front:
             yield front
+
+    def test_upload_is_passed_on_while_it_comes_in(self, front: Front, folder: Path) -> None:
+        """Half of an upload is with us, and on no disk of nginx, before the other half is sent."""
+        arrived: list[int] = []
+        before = sizes(folder / "data" / "blobs")
+
+        def body() -> Iterator[bytes]:
+            yield b"x" * MIB
+            for _ in range(400):
+                arrived[:] = [sizes(folder / "data" / "blobs"), sizes(folder / "client_body")]
+                if arrived[0] >= before + MIB:
+                    break
+                time.sleep(0.05)
+            yield b"x" * MIB
+
+        path = f"{CONANS}/passed/1.0/_/_/revisions/{REVISION}/files/conan_export.tgz"
+        assert front.put(path, body(), Content_Length=str(2 * MIB)).status == 200
+        assert arrived[0] >= before + MIB
+        assert arrived[1] == 0
+
+    def test_plain_requests_are_sent_on(self, front: Front) -> None:
+        """Without TLS a client is told where to come, with the whole address."""
+        plain = Front(port=front.plain or 0)
+        answer = plain.ask("GET", "/conan/main?a=b", headers={"Host": "packages.example"})
+        assert answer.status == 301
+        assert answer.fields["location"] == "https://packages.example/conan/main?a=b"
+
+    @pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+    def test_both_families(self, front: Front) -> None:
+        """By IPv6 it is the same server, and its URLs are those by which one came."""
+        other = attrs.evolve(front, host="::1")
+        assert f"  {other.remote}" in other.get("/").content.decode().splitlines()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        ("", "http://{place}/conan/main"),
+        ('trusted_proxies = ["192.0.2.1", "unix"]', "http://{place}/conan/main"),
+        ('public_url = "https://packages.example/pkg"', "https://packages.example/pkg/conan/main"),
+    ],
+)
+def test_who_is_believed(
+    tmp_path: Path, certificates: Certificates, settings: str, url: str
+) -> None:
+    """A proxy that is not in the settings is not believed; the settings' URL goes before all."""
+    with site(tmp_path, certificates, settings=f"[web]\n{settings}\n") as front:
+        lines = front.get("/").content.decode().splitlines()
+        assert f"  {url.format(place=front.place)}" in lines
+
+
+def sizes(folder: Path) -> int:
+    """How many bytes are in the files of a folder; those that come and go are as they were."""
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
 
 
 @pytest.mark.slow

@@ -4,53 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import ClassVar
 
-import attrs
 import pytest
 from certificates import Certificates
-from front_servers import MAIN, SIGNED_IN, Front, MakeClient
-from tests_manifest import manifest
+from front_servers import SIGNED_IN, Front, MakeClient, access_log
+from front_uploads import CONANS, MIB, REVISION, complete, publish, stream
+from smuggling import MUST_BE_REFUSED, arrived, cases, send
 
-CONANS = f"/{MAIN}/v2/conans"
-REVISION = "84a1eb2b87e2981655358046c76b9d48"
-RECIPE = b"<script>recipe</script>" + b"#" * 100_000
-MIB = 1 << 20
 GIB = 1 << 30
-
-
-@attrs.frozen
-class Published:
-    """A recipe that has been published, and the path of its largest file."""
-
-    path: str
-    content: bytes = RECIPE
-
-
-def publish(front: Front, name: str, version: str = "1.0") -> Published:
-    """Publish a recipe of two files."""
-    files = f"{CONANS}/{name}/{version}/_/_/revisions/{REVISION}/files"
-    assert front.put(f"{files}/conanfile.py", RECIPE).status == 200
-    complete(front, files, "conanfile.py")
-    return Published(f"{files}/conanfile.py")
-
-
-def complete(front: Front, files: str, *names: str) -> None:
-    """Say that a recipe is whole, so that it can be read."""
-    names = tuple(dict.fromkeys(("conanfile.py", *names)))
-    if len(names) > 1:
-        assert front.put(f"{files}/conanfile.py", b"recipe").status == 200
-    assert front.put(f"{files}/conanmanifest.txt", manifest(*names)).status == 200
-
-
-def stream(size: int) -> Iterator[bytes]:
-    """Bytes that are made as they are sent."""
-    piece = bytes(range(256)) * 1024
-    for start in range(0, size, len(piece)):
-        yield piece[: min(len(piece), size - start)]
 
 
 class FrontContract:
@@ -226,3 +191,19 @@ class FrontContract:
             assert answer.status == status
             assert status == 404 or content == file.content
         connection.close()
+
+    @pytest.mark.slow
+    def test_requests_end_where_we_see_their_end(self, front: Front, folder: Path) -> None:
+        """A request that hides another is refused, or both are answered to whoever sent them."""
+        answers = {}
+        for case in cases(front):
+            answers[case] = send(front, case)
+            # Who comes next gets an answer to what was asked, and not to what was hidden.
+            assert front.get("/healthz").content == b"ok\n", case.name
+        refused = {case.name for case, statuses in answers.items() if statuses[:1] != [200]}
+        assert refused >= MUST_BE_REFUSED
+        log = access_log(folder / "data")
+        if log.exists():  # where Apache runs us, there is nobody between
+            assert "Traceback" not in log.read_text(encoding="utf-8")
+            hidden = {case.name for case in answers if arrived(log, case)}
+            assert {case.name for case in answers if len(answers[case]) > 1} >= hidden

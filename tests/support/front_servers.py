@@ -100,6 +100,8 @@ class Front:
     prefix: str = ""
     #: Where it speaks without TLS, to send clients on.
     plain: int | None = None
+    #: The process that serves, where a test wants to look at it.
+    process: int | None = None
     #: Seconds in which something has to come.
     patience: float = 60
 
