@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
@@ -250,6 +251,34 @@ def test_a_revision_that_is_uploaded_again_is_another(four) -> None:
     again = Meanwhile(lambda: four.recipe("r1"))
     report = four.admin.retention.apply(keep(keep_last=0, keep_downloaded=7), progress=again)
     assert (report.spared, revisions(four)) == (1, ["r1"])
+
+
+def test_an_upload_and_a_run_at_once(house) -> None:
+    """Either the package is there with its recipe, or its sender was told that this is gone."""
+    policies = keep(keep_last=1, keep_younger=7)
+    for attempt in range(6):
+        old, package = f"old{attempt}", f"p{attempt}"
+        house.recipe(old)
+        age(house, 30, name=old)
+        house.recipe(f"new{attempt}")
+        told: list[Exception] = []
+        start = threading.Barrier(2)
+
+        def upload(old=old, package=package, told=told, start=start) -> None:
+            start.wait()
+            try:
+                house.package(old, package)
+            except ReleaseMissingError as error:
+                told.append(error)
+
+        uploading = threading.Thread(target=upload)
+        uploading.start()
+        start.wait()
+        house.admin.retention.apply(policies)
+        uploading.join()
+        assert (old in revisions(house)) is not bool(told)
+        assert revisions(house, f"{ZLIB}#{old}:pid") == ([] if told else [package])
+    assert house.admin.upkeep.check(read_data=True).ok
 
 
 def test_what_is_gone_meanwhile_is_no_error(four) -> None:
