@@ -48,6 +48,7 @@ class _Lingering:
         self._body = body
         self._rest = rest
         self._connection = connection
+        self._ended = False
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._body)
@@ -64,7 +65,7 @@ class _Lingering:
         end.start()
         try:
             self._connection.settimeout(SILENCE)
-            while self._rest.read(_PIECE):
+            while not self._ended and self._rest.read(_PIECE):
                 pass
         except Exception:  # noqa: BLE001 - each server has its own for a body that does not arrive
             self._end()
@@ -74,5 +75,8 @@ class _Lingering:
                 self._connection.settimeout(before)
 
     def _end(self) -> None:
+        # Two ends: one for bytes that keep coming, which can be read after a shutdown too, and
+        # one for a reader that is waiting.
+        self._ended = True
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_RD)

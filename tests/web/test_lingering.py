@@ -69,6 +69,19 @@ def test_client_that_falls_silent_ends_it(pair: Pair, monkeypatch, bound: str) -
     assert server.recv(1) == b""  # nothing more is read from it
 
 
+def test_client_that_never_ends_is_ended(pair: Pair, monkeypatch) -> None:
+    """However fast the bytes come, reading them has an end."""
+    monkeypatch.setattr(module, "SECONDS", 0.05)
+
+    class Endless:
+        def read(self, size: int) -> bytes:
+            return b"x" * size
+
+    made = {**refused(pair[1]), "wsgi.input": Endless()}
+    lingering(made, ()).close()
+    assert pair[1].recv(1) == b""
+
+
 @pytest.mark.parametrize("length", ["", "0"])
 def test_nothing_is_read_where_nothing_comes(pair: Pair, length: str) -> None:
     """A request without a body is answered as ever."""
