@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, runtime_checkable
 
 from repocore.model import BlobKey, Checksums, DraftRelease, File, FileFacts, FilePath, Grain
 
-__all__ = ["BlobWriter", "Format", "Progress", "StagedContent", "Storage"]
+__all__ = ["BlobWriter", "Format", "LinkingStorage", "Progress", "StagedContent", "Storage"]
 
 
 class BlobWriter(Protocol):
@@ -75,6 +75,15 @@ class Storage(Protocol):
         self, key: BlobKey, *, filename: str, media_type: str, expires: timedelta
     ) -> str | None:
         """A URL that serves the object until then; None: stream it."""
+        ...
+
+
+@runtime_checkable
+class LinkingStorage(Protocol):
+    """A storage that can take an open file over without copying it; a `Storage` may be one."""
+
+    def link(self, source: BinaryIO, /) -> BlobWriter | None:
+        """A writer that has the file's bytes already, and takes no more; None: copy them."""
         ...
 
 

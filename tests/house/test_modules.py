@@ -19,6 +19,7 @@ LONG_MODULES: dict[str, str] = {
 LONG_FUNCTIONS: dict[str, str] = {
     "repocore.catalog.migrations.versions.0001_initial:upgrade": "a list of tables, read once",
     "repocore.testing.contracts.authenticator:authenticator_contract": "a class of small tests",
+    "repocore.registry.files:put": "its contract in words",
     "repocore.testing.contracts.authorizer:authorizer_contract": "a class of small tests",
 }
 # A module without a test module of its own, and where its behaviour is tested instead.
@@ -45,6 +46,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "repocore.hookspecs": "tests/registry/test_registry.py",
     "repocore.http": "tests/test_errors.py, tests/web",
     "repocore.markers": "every plugin",
+    "repocore.plugins.filesystem.calls": "tests/plugins/filesystem/test_disk.py",
     "repocore.plugins.conan.asking": "tests/plugins/conan/test_routes_v2.py",
     "repocore.plugins.conan.logins": "tests/plugins/conan/test_legacy.py",
     "repocore.plugins.conan.settings": "tests/plugins/conan/test_legacy.py",

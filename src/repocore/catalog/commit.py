@@ -44,6 +44,8 @@ class FileChange:
     #: Whether released bytes may give way to others.
     may_overwrite: bool
     whole: Callable[[DraftRelease, Sequence[File]], bool]
+    #: When an importer's release was published, in microseconds since 1970; else it is now.
+    released_at: int | None = None
 
 
 def commit(transaction: Transaction, change: FileChange) -> File | None:
@@ -179,7 +181,8 @@ def _make_room(transaction: Transaction, change: FileChange) -> int:
 
 def _publish(transaction: Transaction, change: FileChange, row: ReleaseRow) -> None:
     """Release what became whole; put an older release in front when it is announced again."""
-    if change.facts.mutable or (row.released and not change.facts.announces):
+    announces = change.facts.announces and change.released_at is None
+    if change.facts.mutable or (row.released and not announces):
         return
     newest = drafts.newest(transaction, row)
     if row.released and row.serial == newest.serial:
@@ -187,7 +190,7 @@ def _publish(transaction: Transaction, change: FileChange, row: ReleaseRow) -> N
     address = change.repository.value.address
     stored = files.of_draft(transaction, row.repository, address, row.partition, row.name)
     if change.whole(drafts.draft_of(row, address), stored):
-        serial = drafts.publish(transaction, row, newest.released_at)
+        serial = drafts.publish(transaction, row, newest.released_at, change.released_at)
         _tell_release(transaction, change, row, serial)
 
 

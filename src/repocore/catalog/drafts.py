@@ -232,10 +232,30 @@ def _publishing(_insert: Any) -> Any:
 _PUBLISH = Statement(_publishing)
 
 
-def publish(transaction: Transaction, row: ReleaseRow, before: int) -> int:
-    """Give a release the next serial, which is returned, and a time later than ``before``."""
+_PUBLISH_AT = Statement(
+    lambda _: (
+        update(_r)
+        .where(_mine)
+        .values(
+            serial=bindparam("serial"),
+            released_at=bindparam("moment"),
+            removed_at=None,
+            touched_at=None,
+        )
+    )
+)
+
+
+def publish(transaction: Transaction, row: ReleaseRow, before: int, at: int | None = None) -> int:
+    """Give a release the next serial, which is returned, and a time later than ``before``.
+
+    The time is ``at``, or now.
+    """
     [(serial,)] = transaction.rows(_SERIAL, repository=row.repository, within=row.partition)
-    _change(transaction, _PUBLISH, row, serial=serial, earliest=before + 1)
+    if at is None:
+        _change(transaction, _PUBLISH, row, serial=serial, earliest=before + 1)
+    else:
+        _change(transaction, _PUBLISH_AT, row, serial=serial, moment=max(at, before + 1))
     return serial
 
 

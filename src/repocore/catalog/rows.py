@@ -34,6 +34,7 @@ __all__ = [
     "file_of",
     "key_of",
     "maybe_time",
+    "micros_at",
     "micros_of",
     "policy_text",
     "release_of",
@@ -69,6 +70,11 @@ def maybe_time(micros: int | None) -> datetime | None:
 def micros_of(span: timedelta) -> int:
     """A span in the catalog's unit."""
     return span // timedelta(microseconds=1)
+
+
+def micros_at(moment: datetime) -> int:
+    """A time with a zone, in the catalog's unit."""
+    return micros_of(moment - _EPOCH)
 
 
 def canonical(record: Any) -> bytes:

@@ -57,6 +57,8 @@ class State:
     data: Path | None = None
     config: Path | None = None
     as_json: bool = False
+    #: Settings of another program, of which ours override keys.
+    beneath: Callable[[], Mapping[str, Any]] | None = None
 
     def take(self, options: Mapping[str, Any]) -> None:
         """Take what was given; what was not keeps its value."""
@@ -69,7 +71,10 @@ class State:
         # cattrs and the model take a third of the time that a help page may take.
         from repocore.config import load_settings  # noqa: PLC0415
 
-        return load_settings(data=self.data, config=self.config, environ=os.environ)
+        beneath = None if self.beneath is None else self.beneath()
+        return load_settings(
+            data=self.data, config=self.config, environ=os.environ, beneath=beneath
+        )
 
     def manager(self) -> pluggy.PluginManager:
         """The plugins, with the command line's own hook."""

@@ -10,8 +10,10 @@ from typing import Any, Final
 
 import attrs
 import click
+from click.core import ParameterSource
 
 from repocore.cli.first import ADMIN, FirstStart, first_start, reading_rule
+from repocore.cli.moving import OldServer
 from repocore.cli.output import State, command, show
 from repocore.config import Settings
 from repocore.errors import ConfigurationError
@@ -44,13 +46,26 @@ _TRIES: Final = 5
 )
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
 @click.option("--threads", type=click.IntRange(1), default=32, show_default=True, help="Of each.")
+@click.option(
+    "--conan-server",
+    is_flag=False,
+    flag_value="~/.conan_server",
+    metavar="[DIR]",
+    help="Take over the conan_server at home in DIR (~/.conan_server), by its server.conf.",
+)
 @click.option("--access-log", is_flag=True, help="A line a request on stdout, without secrets.")
 def serve(state: State, hosts: tuple[str, ...], port: int, workers: int, **more: Any) -> None:
     """Serve the data folder over HTTP; makes it first where it is not there.
 
     The first start makes conan/main and an administrator, whose password is REPOCORE_ADMIN_PASSWORD
     or is made and shown once.
+
+    With --conan-server the data folder is DIR/repocore, the first start imports what is in DIR
+    without changing it, and host and port are those of the old server.
     """
+    old = _old_server(state, more.pop("conan_server"))
+    if old is not None:
+        hosts, port = _where(old, hosts, port)
     try:
         # gunicorn is of an extra that the other commands do without.
         from repocore.cli.logs import log_warnings  # noqa: PLC0415
@@ -65,7 +80,10 @@ def serve(state: State, hosts: tuple[str, ...], port: int, workers: int, **more:
     with first_start(settings, os.environ) as start:
         with open_registry(settings=settings) as registry:
             local = all(_is_loopback(listener) for listener in listeners)
-            start.prepare(registry, everyone_reads=local)
+            # A server.conf says by itself who may read.
+            start.prepare(registry, everyone_reads=local and old is None)
+            if old is not None:
+                listeners = _after(old, state, registry, listeners)
             banner = _Banner.of(registry, listeners, start, local=local)
 
         def ready() -> None:
@@ -73,6 +91,39 @@ def serve(state: State, hosts: tuple[str, ...], port: int, workers: int, **more:
             start.shown()
 
         Server(listeners, options, state.settings, ready).run()
+
+
+def _old_server(state: State, folder: str | None) -> OldServer | None:
+    if folder is None:
+        return None
+    old = OldServer.at(folder)
+    if state.data is None and not os.environ.get("REPOCORE_DATA"):
+        state.data = old.data
+    state.beneath = old.beneath
+    return old
+
+
+def _where(old: OldServer, hosts: tuple[str, ...], port: int) -> tuple[tuple[str, ...], int]:
+    """Where the old server listened, as far as nothing else was said."""
+    context = click.get_current_context()
+    given = [
+        context.get_parameter_source(name) is not ParameterSource.DEFAULT
+        for name in ("hosts", "port")
+    ]
+    everywhere = ("0.0.0.0",)  # noqa: S104 - what is taken over listened there
+    return hosts if given[0] else everywhere, port if given[1] else old.conf.port
+
+
+def _after(
+    old: OldServer, state: State, registry: Registry, listeners: list[socket.socket]
+) -> list[socket.socket]:
+    """Import before anybody is served; a port that is taken is told before, not after."""
+    addresses = [listener.getsockname()[:2] for listener in listeners]
+    for listener in listeners:
+        listener.close()
+    for line in old.take_over(state, registry, registry.settings):
+        click.echo(line, err=True)
+    return bind(tuple(host for host, _ in addresses), addresses[0][1])
 
 
 def _in_memory(settings: Settings) -> bool:
@@ -220,6 +271,8 @@ class _Banner:
         address = next((a for a in self.repositories if a.startswith("conan/")), None)
         if address is None:
             return []
+        if self.settings.web.root == address:
+            return [f"Conan clients keep the remote that they have: {self.base}"]
         return [
             "A Conan client types next:",
             f"  conan remote add repocore {self.base}/{address}",

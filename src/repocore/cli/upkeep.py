@@ -9,6 +9,7 @@ from datetime import timedelta
 import click
 
 from repocore.cli.first import first_start
+from repocore.cli.moving import convert
 from repocore.cli.output import (
     State,
     command,
@@ -99,6 +100,7 @@ def config_path(state: State) -> None:
 
 config.add_command(show_config)
 config.add_command(config_path)
+config.add_command(convert)
 
 
 @command()

@@ -6,7 +6,12 @@ file and the environment, `describing` lists every setting and writes them witho
 
 from __future__ import annotations
 
-from repocore.config.describing import SettingDescription, describe_settings, dump_settings
+from repocore.config.describing import (
+    SettingDescription,
+    describe_settings,
+    dump_settings,
+    write_toml,
+)
 from repocore.config.loading import load_settings, locate_data, locate_settings, read_table
 from repocore.config.settings import (
     LimitSettings,
@@ -41,4 +46,5 @@ __all__ = [
     "read_table",
     "says",
     "structure_table",
+    "write_toml",
 ]

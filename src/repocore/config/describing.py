@@ -17,7 +17,7 @@ from repocore.config.settings import Settings
 from repocore.config.structuring import meaning, unwrap
 from repocore.config.values import Secret, write_duration, write_size
 
-__all__ = ["SettingDescription", "describe_settings", "dump_settings"]
+__all__ = ["SettingDescription", "describe_settings", "dump_settings", "write_toml"]
 
 _MASK: Final = "***"
 _SECRET_NAME = re.compile(r"secret|passw|token|credential|key", re.IGNORECASE)
@@ -121,6 +121,11 @@ def dump_settings(settings: Settings) -> str:
     plugins = tree["plugins"]
     plugins.update(plugins.pop("tables"))
     return "\n".join(_lines(_masked(tree, ""), "")).strip() + "\n"
+
+
+def write_toml(table: Mapping[str, Any]) -> str:
+    """A table as TOML, secrets and all; lengths of time and paths as the settings have them."""
+    return "\n".join(_lines(_plain(table), "")).strip() + "\n"
 
 
 def _tree(value: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ environment, the file, a default.
 
 from __future__ import annotations
 
+import copy
 import difflib
 import re
 import tomllib
@@ -48,10 +49,15 @@ def locate_settings(
 
 
 def load_settings(
-    *, data: Path | None = None, config: Path | None = None, environ: Mapping[str, str]
+    *,
+    data: Path | None = None,
+    config: Path | None = None,
+    environ: Mapping[str, str],
+    beneath: Mapping[str, Any] | None = None,
 ) -> Settings:
     """Read all that the argument, the environment and the file say.
 
+    ``beneath`` is a table as a file has it, of which the file and the environment override keys.
     Relative paths of the file are relative to it, those of the environment to the current folder.
     Raises `ConfigurationError` with every problem at once.
     """
@@ -59,7 +65,8 @@ def load_settings(
     file = locate_settings(data=data, config=config, environ=environ)
     folder = file.parent if file else locate_data(data, environ)
     table = _anchored(_read(file, problems), folder)
-    resolved = _resolved(table, _Sources(folder, environ, problems), "")
+    resolved = copy.deepcopy(dict(beneath or {}))
+    _merge(resolved, _resolved(table, _Sources(folder, environ, problems), ""), "", problems)
     over = _anchored(_overrides(environ, problems), Path.cwd())
     over = _resolved(over, _Sources(Path.cwd(), environ, problems), "")
     _merge(resolved, over, "", problems)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, BinaryIO
 
 import attrs
@@ -19,7 +19,7 @@ from repocore.catalog import (
     tables,
 )
 from repocore.catalog.commit import FileChange, commit
-from repocore.catalog.rows import StoredRepository, file_of
+from repocore.catalog.rows import StoredRepository, file_of, micros_at
 from repocore.errors import (
     ConflictError,
     FileMissingError,
@@ -62,7 +62,7 @@ class Files:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def put(
+    def put(  # noqa: PLR0913 - what a sender or an importer knows of a body
         self,
         address: str,
         path: str | FilePath,
@@ -70,12 +70,19 @@ class Files:
         *,
         length: int | None = None,
         announced: Sequence[Digest] = (),
+        released_at: datetime | None = None,
+        link: bool = False,
     ) -> File:
         """Store a body under a path and return its file; requires WRITE, before the first read.
 
         ``length`` and ``announced`` are what the sender says of the body.  The release that the
         path belongs to becomes visible with the file that makes it whole.  The same bytes again
         change nothing, but count as an announcement where the format says so.
+
+        An importer gives ``released_at``, when the release was published where it comes from: it
+        keeps that time (or one later than the release before it), announces nothing anew, and
+        requires MANAGE of the repository, too.  With ``link``, a body that is an open file may
+        become another name of that file, which must not be written to any more.
 
         Raises `TruncatedError`, `ChecksumMismatchError`, `TooLargeError`, `QuotaExceededError`,
         `InvalidPackageError`, `UploadRejectedError` (a plugin's veto), `ImmutableFileError`,
@@ -84,10 +91,15 @@ class Files:
         path = FilePath.parse(path)
         services = self._context.services
         repository, format_, expected = self._writable(address, path)
+        if released_at is not None:
+            self._context.find(address, Action.MANAGE)
         self._check_quota(repository, length)
         sums = format_.needs_checksums | {digest.algorithm for digest in announced}
         bounds = Bounds(
-            length=length, limit=self._limit(repository), chunk=services.settings.limits.chunk
+            length=length,
+            limit=self._limit(repository),
+            chunk=services.settings.limits.chunk,
+            link=link,
         )
         with stage(services.storage, stream, sums, bounds) as staged:
             staged.checksums.require(announced)
@@ -99,6 +111,8 @@ class Files:
             services.step("staged")
             key = BlobKey(staged.checksums.sha256, "")
             change = self._change(repository, path, key, staged.size, facts, format_)
+            if released_at is not None:
+                change = attrs.evolve(change, released_at=micros_at(released_at))
             file = publish(services, staged, change)
         services.wake()
         services.step("relayed")

@@ -75,9 +75,13 @@ class Registry:
             registry=self,
         )
         self._closed = False
-        self._make_repositories()
-        hooks.repocore_startup.call_historic(kwargs={"registry": self})
-        self._services.book.forgetful = any(hooks.repocore_volatile(registry=self))
+        try:
+            self._make_repositories()
+            hooks.repocore_startup.call_historic(kwargs={"registry": self})
+            self._services.book.forgetful = any(hooks.repocore_volatile(registry=self))
+        except BaseException:
+            self.close()
+            raise
 
     def _make_repositories(self) -> None:
         """Make what the settings name, if it is not there."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import attrs
 
 from repocore.errors import TooLargeError, TruncatedError
 from repocore.http import Readable
 from repocore.model import BlobKey, Checksums, Hasher
-from repocore.ports import BlobWriter, Storage
+from repocore.ports import BlobWriter, LinkingStorage, Storage
 
 __all__ = ["Bounds", "Staged", "stage"]
 
@@ -23,6 +23,8 @@ class Bounds:
     length: int | None
     limit: int
     chunk: int
+    #: Whether the body is a file that the storage may keep under another name.
+    link: bool = False
 
 
 @attrs.frozen
@@ -42,6 +44,12 @@ class Staged:
         self._writer.commit(key)
 
 
+def _linked(storage: Storage, stream: Readable) -> BlobWriter | None:
+    if isinstance(storage, LinkingStorage):
+        return storage.link(cast("BinaryIO", stream))
+    return None
+
+
 @contextmanager
 def stage(
     storage: Storage, stream: Readable, algorithms: frozenset[str], bounds: Bounds
@@ -53,7 +61,8 @@ def stage(
     """
     if bounds.length is not None and bounds.length > bounds.limit:
         raise TooLargeError
-    writer = storage.writer(bounds.length)
+    linked = _linked(storage, stream) if bounds.link else None
+    writer = linked or storage.writer(bounds.length)
     try:
         hasher = Hasher(algorithms)
         size = 0
@@ -61,7 +70,8 @@ def stage(
             size += len(chunk)
             if size > bounds.limit:
                 raise TooLargeError
-            writer.write(chunk)
+            if linked is None:
+                writer.write(chunk)
         if bounds.length is not None and size != bounds.length:
             raise TruncatedError
         yield Staged(writer, hasher.checksums(), size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import hashlib
+import io
 import os
 import stat
 import threading
@@ -543,3 +544,75 @@ def test_some_of_the_disk_is_left_to_the_catalog(root, reserve, kept):
     with pytest.raises(StorageFullError):
         small.writer(513)
     small.writer(512).abort()
+
+
+def test_link_is_another_name(storage, tmp_path):
+    """The bytes are there once; both names go by themselves."""
+    source = tmp_path / "source"
+    source.write_bytes(CONTENT)
+    with source.open("rb") as stream:
+        writer = storage.link(stream)
+    assert writer is not None
+    with writer.open() as written:
+        assert written.read() == CONTENT
+    writer.commit(KEY)
+    writer.abort()
+    assert source.stat().st_nlink == 2
+    source.unlink()
+    with storage.open(KEY) as stored:
+        assert stored.read() == CONTENT
+
+
+def test_link_that_is_given_up_leaves_nothing(storage, tmp_path):
+    """The source stays as it was."""
+    source = tmp_path / "source"
+    source.write_bytes(CONTENT)
+    with source.open("rb") as stream:
+        writer = storage.link(stream)
+    assert writer is not None
+    writer.abort()
+    assert (source.stat().st_nlink, source.read_bytes()) == (1, CONTENT)
+    assert list(storage.keys()) == []
+
+
+def test_what_cannot_be_linked_is_copied(storage, tmp_path, monkeypatch):
+    """No link and no clone: the caller writes the bytes."""
+    assert storage.link(io.BytesIO(CONTENT)) is None
+    source = tmp_path / "source"
+    source.write_bytes(CONTENT)
+
+    def refuse(*_args, **_given):
+        raise OSError(errno.EXDEV, "another disk")
+
+    monkeypatch.setattr("os.link", refuse)
+    monkeypatch.setattr("fcntl.ioctl", refuse)
+    with source.open("rb") as stream:
+        assert storage.link(stream) is None
+    reader, pipe = os.pipe()
+    os.close(pipe)
+    with os.fdopen(reader, "rb") as stream:
+        assert storage.link(stream) is None
+    assert list(tmp_path.rglob("uploads/*")) == []
+
+
+def test_clone_where_there_is_no_link(storage, tmp_path, monkeypatch):
+    """A disk that shares bytes is asked to, and the clone is a file like any other."""
+    source = tmp_path / "source"
+    source.write_bytes(CONTENT)
+
+    def refuse(*_args, **_given):
+        raise OSError(errno.EMLINK, "too many links")
+
+    def clone(target, request, descriptor):
+        assert request == 0x40049409
+        os.write(target, os.pread(descriptor, len(CONTENT), 0))
+
+    monkeypatch.setattr("os.link", refuse)
+    monkeypatch.setattr("fcntl.ioctl", clone)
+    with source.open("rb") as stream:
+        writer = storage.link(stream)
+    assert writer is not None
+    writer.commit(KEY)
+    with storage.open(KEY) as stored:
+        assert stored.read() == CONTENT
+    assert source.stat().st_nlink == 1

@@ -29,7 +29,7 @@ from repocore.plugins.conan.paths import (
 from repocore.plugins.conan.versions import version_key
 from repocore.ports import StagedContent
 
-__all__ = ["MANIFEST", "ConanFormat"]
+__all__ = ["INFO", "MANIFEST", "ConanFormat", "implied_archives"]
 
 MANIFEST: Final = "conanmanifest.txt"
 INFO: Final = "conaninfo.txt"
@@ -138,7 +138,7 @@ def _media_type(file: ConanFile) -> str:
 def _record(file: ConanFile, content: StagedContent) -> bytes:
     if file.name == (MANIFEST,):
         with content.open() as stream:
-            return _json({"archives": _implied(stream)})
+            return _json({"archives": implied_archives(stream)})
     if file.name == (INFO,):
         return _json({"conaninfo": _info(content)})
     return b"{}"
@@ -173,7 +173,7 @@ def _info(content: StagedContent) -> str:
         raise InvalidPackageError(message) from error
 
 
-def _implied(stream: BinaryIO) -> list[str] | None:
+def implied_archives(stream: BinaryIO) -> list[str] | None:
     """The recipe's archives that hold what a manifest lists; None where it is no manifest.
 
     A manifest is ``<seconds since 1970>`` and a line ``<path>: <md5>`` for each file.  It may be

@@ -30,7 +30,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from repocore.errors import ConfigurationError
 from repocore.markers import hookimpl
-from repocore.plugins.filesystem.disk import DiskCalls, DiskStorage
+from repocore.plugins.filesystem.calls import DiskCalls
+from repocore.plugins.filesystem.disk import DiskStorage
 from repocore.plugins.filesystem.trees import MemoryTree, TreeStorage
 from repocore.ports import Storage
 

@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Generator, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import BinaryIO, Final
 
 from repocore.errors import (
     BlobMissingError,
@@ -21,6 +21,7 @@ from repocore.errors import (
     StorageFullError,
 )
 from repocore.model import BlobKey
+from repocore.plugins.filesystem.calls import DiskCalls
 from repocore.plugins.filesystem.objects import (
     ENDED,
     OBJECTS,
@@ -32,7 +33,7 @@ from repocore.plugins.filesystem.objects import (
     upload_name,
 )
 
-__all__ = ["DiskCalls", "DiskStorage", "DiskWriter"]
+__all__ = ["DiskStorage", "DiskWriter"]
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # A pipe or a socket in an object's place must not make a reader wait.
@@ -40,6 +41,8 @@ _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _CREATE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _COPIED: Final = 1 << 20
+#: ioctl_ficlone(2): share the bytes of another file until one of both is written to.
+_FICLONE: Final = 0x40049409
 _RESERVE: Final = 32 << 20
 
 _FILE_MODE: Final = 0o440
@@ -47,40 +50,6 @@ _FOLDER_MODE: Final = 0o750
 
 # Nothing of that name, or something that is not followed: a link, a file for a folder, a socket.
 _ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})
-
-
-class DiskCalls(Protocol):
-    """What a `DiskStorage` does to a disk; the module `os` is one."""
-
-    def open(self, path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
-        """Open or create."""
-        ...
-
-    def write(self, fd: int, data: memoryview, /) -> int:
-        """Write some of the bytes; returns how many."""
-        ...
-
-    def fsync(self, fd: int) -> None:
-        """Return when a file's bytes, or a folder's names, survive a power cut."""
-        ...
-
-    def rename(
-        self, src: str, dst: str, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None
-    ) -> None:
-        """Give a file its other name, in one step."""
-        ...
-
-    def unlink(self, path: str, *, dir_fd: int | None = None) -> None:
-        """Delete a file."""
-        ...
-
-    def mkdir(self, path: str, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
-        """Make a folder."""
-        ...
-
-    def fstatvfs(self, fd: int, /) -> os.statvfs_result:
-        """How much space is left."""
-        ...
 
 
 class DiskStorage:
@@ -123,6 +92,41 @@ class DiskStorage:
         """
         self._require(length or 0)
         return DiskWriter(self._calls, self._uploads, self._publish, self._require)
+
+    def link(self, source: BinaryIO) -> DiskWriter | None:
+        """A writer that has the bytes of an open file, as another name of it or as its clone.
+
+        None where the disk has neither for it.  A name shares what becomes of the bytes: it is
+        for files that are replaced, and never written to, for as long as they have theirs.
+        """
+        try:
+            descriptor = source.fileno()
+        except (AttributeError, OSError):
+            return None
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        for share in (self._linked, self._cloned):
+            name = upload_name()
+            with contextlib.suppress(OSError):
+                file = share(descriptor, name)
+                return DiskWriter(
+                    self._calls, self._uploads, self._publish, self._require, (name, file)
+                )
+        return None
+
+    def _linked(self, source: int, name: str) -> int:
+        self._calls.link(f"/proc/self/fd/{source}", name, dst_dir_fd=self._uploads)
+        return self._calls.open(name, _READ, dir_fd=self._uploads)
+
+    def _cloned(self, source: int, name: str) -> int:
+        file = self._calls.open(name, _CREATE, _FILE_MODE, dir_fd=self._uploads)
+        try:
+            fcntl.ioctl(file, _FICLONE, source)
+        except OSError:
+            os.close(file)
+            self._calls.unlink(name, dir_fd=self._uploads)
+            raise
+        return file
 
     def _require(self, size: int) -> None:
         disk = self._calls.fstatvfs(self._uploads)
@@ -315,6 +319,7 @@ class DiskWriter:
         uploads: int,
         publish: Callable[[str, BlobKey], None],
         require: Callable[[int], None],
+        begun: tuple[str, int] | None = None,
     ) -> None:
         self._require = require
         self._calls = calls
@@ -323,7 +328,7 @@ class DiskWriter:
         self._keys: set[BlobKey] = set()
         self._failed = False
         with told_as_storage_errors():
-            self._begin()
+            self._begin(begun)
 
     def write(self, chunk: bytes, /) -> None:
         """Add a chunk; raises `StorageFullError` or `StorageError`."""
@@ -358,9 +363,11 @@ class DiskWriter:
             with contextlib.suppress(OSError):
                 self._calls.unlink(self._upload, dir_fd=self._uploads)
 
-    def _begin(self) -> None:
-        self._upload = upload_name()
-        self._file = self._calls.open(self._upload, _CREATE, _FILE_MODE, dir_fd=self._uploads)
+    def _begin(self, begun: tuple[str, int] | None = None) -> None:
+        if begun is None:
+            name = upload_name()
+            begun = name, self._calls.open(name, _CREATE, _FILE_MODE, dir_fd=self._uploads)
+        self._upload, self._file = begun
         _locked(self._file)
         # A forgotten writer gives its descriptor back; its file is left to `sweep`.
         self._close = weakref.finalize(self, os.close, self._file)

@@ -1,0 +1,195 @@
+"""Moving in from a conan_server: ``import``, ``config convert``, the first ``serve`` over one."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import click
+
+from repocore.cli.output import State, command, command_group, plain, printable, progress, show
+from repocore.config import Settings, write_toml
+from repocore.errors import ConfigurationError, RejectedError
+from repocore.plugins.conan.conversion import settings_table
+from repocore.plugins.conan.importing import ImportReport, import_access, import_tree
+from repocore.plugins.conan.server_conf import FILE_NAME, ServerConf, read_server_conf
+from repocore.registry import Registry, Session
+
+__all__ = ["COMMANDS", "OldServer", "convert", "import_", "import_conan_server"]
+
+HOME: Final = "~/.conan_server"
+#: Where a first start notes that it has taken everything over.
+_MARK: Final = ".conan-server-imported"
+
+
+@command_group
+def import_() -> None:
+    """Take over what another server has kept."""
+
+
+@command("conan-server")
+@click.argument("folder", default=HOME, type=click.Path(path_type=Path))
+@click.option("--repository", default="conan/main", show_default=True, help="Where to; made.")
+@click.option("--dry-run", is_flag=True, help="Change nothing; say what would be done.")
+def import_conan_server(state: State, folder: Path, repository: str, *, dry_run: bool) -> None:
+    """Import packages, users and permissions of the conan_server at home in FOLDER.
+
+    A folder without a server.conf is taken for its data. Nothing in it is changed, and what is
+    there already is passed over: run it again whenever it was cut off, or something has come.
+    """
+    conf, data = _source(folder)
+    with _session(state, dry_run=dry_run) as session:
+        if session is not None and not dry_run:
+            _make(session, repository)
+        with progress(state) as bar:
+            report = import_tree(session, repository, data, dry_run=dry_run, progress=bar)
+        if session is not None and conf is not None and not dry_run:
+            import_access(session, conf, repository, report)
+    notes = [] if conf is None else [*conf.notes, *_plugins_of(conf)]
+    value = {**_counts(report), "findings": report.findings, "notes": notes, "dry_run": dry_run}
+    show(state, value, "\n".join([*_lines(report, dry_run=dry_run), *map(printable, notes)]))
+
+
+def _source(folder: Path) -> tuple[ServerConf | None, Path]:
+    folder = folder.expanduser().absolute()
+    if not folder.is_dir():
+        message = f"There is no folder {folder}; name the home of a conan_server, or its data."
+        raise RejectedError(message)
+    if (folder / FILE_NAME).exists():
+        conf = read_server_conf(folder, os.environ)
+        return conf, conf.storage
+    return None, folder
+
+
+@contextmanager
+def _session(state: State, *, dry_run: bool) -> Generator[Session | None]:
+    """A session; None where nothing is to be changed and there is no installation."""
+    try:
+        made = state.session(make=not dry_run)
+        session = made.__enter__()
+    except ConfigurationError:
+        if not dry_run or (state.settings().data / "catalog.db").exists():
+            raise
+        yield None
+        return
+    try:
+        yield session
+    finally:
+        made.__exit__(None, None, None)
+
+
+def _make(session: Session, address: str) -> None:
+    if all(repository.address != address for repository in session.repositories.list()):
+        session.repositories.create(address)
+
+
+def _plugins_of(conf: ServerConf) -> Iterator[str]:
+    for kind, path in (("authenticator", conf.authenticator), ("authorizer", conf.authorizer)):
+        if path is not None:
+            yield f'To go on using {path.name}, write {kind} = "{path}" below [plugins.conan].'
+
+
+def _counts(report: ImportReport) -> dict[str, Any]:
+    names = [field.name for field in attrs.fields(ImportReport) if field.type == "int"]
+    return {name: getattr(report, name) for name in names}
+
+
+def _lines(report: ImportReport, *, dry_run: bool) -> list[str]:
+    verb = "Would import" if dry_run else "Imported"
+    taken = (
+        f"{verb} {report.revisions} recipe revisions of {report.references} references, "
+        f"{report.package_revisions} package revisions: {report.files} files, "
+        f"{report.bytes} bytes; {report.users} users, {report.rules} rules."
+    )
+    rest = (
+        f"{report.known} revisions were there already, {report.repaired} things were repaired, "
+        f"{report.skipped} left out."
+    )
+    lines = [taken, rest]
+    lines += [f"  {printable(finding)}" for finding in report.findings]
+    more = report.repaired + report.skipped - len(report.findings)
+    return [*lines, f"  … and {more} more"] if more else lines
+
+
+# --------------------------------------------------------------------------------- config convert
+
+
+@command("convert")
+@click.argument("folder", default=HOME, type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A file, made for its owner alone; it must not be there yet.",
+)
+def convert(state: State, folder: Path, output: Path | None) -> None:
+    """Write the server.conf in FOLDER as settings of repocore.
+
+    Passwords become hashes; secrets that sign are written as they are, so keep the file to
+    yourself.
+    """
+    conf = read_server_conf(folder, os.environ)
+    table = settings_table(conf, hashed=True)
+    text = write_toml(table)
+    if output is not None:
+        descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        text = f"Wrote {output}."
+    for note in conf.notes:
+        click.echo(printable(note), err=True)
+    show(state, plain(table), text.rstrip())
+
+
+# ---------------------------------------------------------------------------------- serve over one
+
+
+@attrs.frozen
+class OldServer:
+    """The home of a conan_server that ``serve`` takes over: its server.conf stays in force."""
+
+    home: Path
+
+    @classmethod
+    def at(cls, folder: str) -> OldServer:
+        """The one in a folder."""
+        return cls(Path(folder).expanduser().absolute())
+
+    @property
+    def conf(self) -> ServerConf:
+        """Its server.conf, read now; raises `ConfigurationError`."""
+        return read_server_conf(self.home, os.environ)
+
+    @property
+    def data(self) -> Path:
+        """Where ours is kept."""
+        return self.home / "repocore"
+
+    def beneath(self) -> Mapping[str, Any]:
+        """Its settings, of which ours override keys."""
+        return settings_table(self.conf, hashed=False)
+
+    def take_over(self, state: State, registry: Registry, settings: Settings) -> list[str]:
+        """Import its data, the first time; returns what is to be said of that.
+
+        Cut off, it goes on at the next start; once done, the old tree is not looked at again.
+        """
+        mark = settings.data / _MARK
+        if mark.exists():
+            return []
+        conf = self.conf
+        session = registry.session(registry.admin())
+        with progress(state) as bar:
+            report = import_tree(session, "conan/main", conf.storage, progress=bar)
+        counts = {"at": datetime.now(UTC).isoformat(), **_counts(report)}
+        mark.write_text(json.dumps(counts) + "\n", encoding="utf-8")
+        return [*_lines(report, dry_run=False), *map(printable, conf.notes)]
+
+
+import_.add_command(import_conan_server)
+COMMANDS = {"import": import_}
