@@ -132,6 +132,15 @@ def clients(session: nox.Session) -> None:
 
 
 @nox.session
+def servers(session: nox.Session) -> None:
+    """Set up nginx, Apache, gunicorn and others in front of ours, or around it."""
+    session.install("-e", PROJECT)
+    session.install("waitress")
+    # What one class of tests needs is started once.
+    session.run("pytest", "-n", WORKERS, "--dist=loadscope", "-m", "servers", *session.posargs)
+
+
+@nox.session
 def kill(session: nox.Session) -> None:
     """End servers in the middle of 200 uploads, and check that nothing is lost or half there."""
     session.install("-e", PROJECT)
