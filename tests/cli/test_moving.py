@@ -118,7 +118,9 @@ def test_convert(program, home, tmp_path):
         "exists"
         in program.refused("config", "convert", str(home), "--output", str(output))["error"]
     )
-    assert program("config", "show", "--config", str(output)).stdout
+    shown = program("config", "show", "--config", str(output)).stdout
+    assert "argon2" not in shown
+    assert "MnpuzsExftskYGOMgaTYDKfw" not in shown
 
 
 # ------------------------------------------------------------------------------------------ serve

@@ -36,6 +36,9 @@ _p = tables.partitions
 _f = tables.files
 _hanging = _r.alias("hanging")
 
+#: Releases whose files one statement deletes.
+_AT_ONCE = 100
+
 _visible = and_(_r.c.released_at.is_not(None), _r.c.removed_at.is_(None))
 _listed = and_(_visible, _r.c.yanked_at.is_(None))
 
@@ -198,10 +201,17 @@ def _next_serial(transaction: Transaction, repository: int, partition: str) -> i
 def _delete_files(
     transaction: Transaction, repository: StoredRepository, rows: Sequence[Any]
 ) -> None:
-    for start in range(0, len(rows), 500):
-        names = [(row.partition, row.name) for row in rows[start : start + 500]]
-        belongs = tuple_(_f.c.partition, _f.c.release).in_(names)
-        _, size = files.remove(transaction, (_f.c.repository_id == repository.id) & belongs)
+    for start in range(0, len(rows), _AT_ONCE):
+        # Each with its whole key: with a list of pairs SQLite walks through the repository's files.
+        owned = [
+            and_(
+                _f.c.repository_id == repository.id,
+                _f.c.partition == row.partition,
+                _f.c.release == row.name,
+            )
+            for row in rows[start : start + _AT_ONCE]
+        ]
+        _, size = files.remove(transaction, or_(*owned))
         repositories.charge(transaction, repository, -size)
 
 

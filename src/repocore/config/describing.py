@@ -168,6 +168,8 @@ def _masked(value: Any, name: str) -> Any:
         return [_masked(item, name) for item in cast("list[Any]", value)]
     if isinstance(value, Secret) or (isinstance(value, str | int) and _hides(name, value)):
         return _MASK
+    if isinstance(value, str) and value.startswith("$argon2"):
+        return _MASK  # a hash can be guessed at by whoever has it
     if isinstance(value, str):
         return _IN_QUERY.sub(rf"\1{_MASK}", _IN_URL.sub(rf"\1{_MASK}@", value))
     return value
