@@ -170,6 +170,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def scale(session: nox.Session) -> None:
+    """Search among 50,000 recipes and import 50,000 packages, within the limits that are set."""
+    session.install("-e", PROJECT)
+    session.run("python", "-m", "benchmarks.scale", *session.posargs)
+
+
+@nox.session
 def changelog(session: nox.Session) -> None:
     """Render the fragments as the next release would."""
     session.install("towncrier")
