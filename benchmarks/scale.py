@@ -134,8 +134,8 @@ def search_lines(many: Site) -> Iterator[Line]:
     for kind, patterns in (
         ("`name/*`", [f"{name}/*" for name in names]),
         ("`name/1.*`", [f"{name}/1.*" for name in names]),
-        ("`nam*`, about 20 found", [f"{name[:-1]}*" for name in names]),
-        ("`na*`, about 200 found", [f"{name[:-2]}*" for name in names]),
+        ("`begin*`, 20 found", [f"{name[:-1]}*" for name in names]),
+        ("`beg*`, 200 found", [f"{name[:-2]}*" for name in names]),
         ("a name that is not there", [f"{name}-not/*" for name in names]),
     ):
         targets = itertools.cycle(f"search?q={pattern}" for pattern in patterns)
