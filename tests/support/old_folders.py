@@ -2,8 +2,7 @@
 
 Each holds what a house of years holds: recipes and packages of real clients, several revisions
 with time between them, one that was uploaded again, packages that were deleted, uploads that broke
-off.  The manifest beside it is what the old server said over HTTP before it was stopped, without
-what nobody can use: revisions whose upload never ended, packages without a revision.
+off.  The manifest beside it is what the old server said over HTTP, before those that broke off.
 """
 
 from __future__ import annotations
@@ -23,8 +22,10 @@ from old_servers import USERS, Asker, old_server, write_conf
 from tests_manifest import manifest
 
 QUERIES = ("", "?q=tide", "?q=*/1.0*", "?q=*@ho/stable", "?q=TIDE*&ignorecase=false", "?q=none*")
-INFO = b"[settings]\n    os=Linux\n\n[options]\n    shared=%s\n\n[recipe_hash]\n    %s\n"
+INFO = "[settings]\nos=Linux\n[options]\nshared={}\n"
+OLD_INFO = f"{INFO}\n[recipe_hash]\n    {'5' * 32}\n"
 NOWHERE = "f" * 32
+STACK, AGAIN, TORN = "stack/1.0/_/_", "again/1.0/ho/testing", "torn/1.0/ho/stable"
 
 
 @attrs.define(kw_only=True)
@@ -70,12 +71,11 @@ def make_folder_166(folder: Path, *, revisions: bool) -> Folder:
         client.login("admin", USERS["admin"])
         said = Manifest(texts=dict(fill_by_conan_1(client)), token=str(writer.token))
         if revisions:
-            fill(writer)
-        else:
-            fill_plainly(writer)
+            fill(writer, OLD_INFO)
         survey(asker.login("admin", USERS["admin"]), said)
         survey_first(asker.login("admin", USERS["admin"]), said)
         decide(asker, said)
+        said.gone += break_off(writer) if revisions else break_off_plainly(writer)
     return Folder(home, said)
 
 
@@ -93,10 +93,11 @@ def make_folder_233(folder: Path) -> Folder:
         client.run("remote", "add", "house", asker.address, "--index=0", "--force")
         client.run("remote", "login", "house", "admin", "-p", USERS["admin"])
         said.texts.update(fill_by_conan_2(client, folder))
-        fill(writer)
-        writer.put(f"{recipe_path('stack/1.0/_/_', 2)}/files/metadata/logs/late.log", b"late")
+        fill(writer, INFO)
+        writer.put(f"{recipe_path(STACK, 2)}/files/metadata/logs/late.log", b"late")
         survey(asker.login("admin", USERS["admin"]), said)
         decide(asker, said)
+        said.gone += break_off(writer)
     return Folder(home, said)
 
 
@@ -168,56 +169,59 @@ def put_recipe(asker: Asker, reference: str, number: int) -> None:
     asker.put(f"{files}/conanmanifest.txt", manifest("conanfile.py"))
 
 
-def put_package(asker: Asker, reference: str, number: int, package: int, revision: int) -> None:
+def put_package(asker: Asker, path: str, info: str) -> None:
     """Upload a whole package revision."""
-    files = f"{package_path(reference, number, package, revision)}/files"
-    content = hashlib.sha256(f"{number}/{package}/{revision}".encode()).digest() * 1000
-    asker.put(f"{files}/conan_package.tgz", content)
-    asker.put(f"{files}/conaninfo.txt", INFO % (b"%d" % package, b"%032x" % number))
-    asker.put(f"{files}/conanmanifest.txt", manifest("lib/libstack.a"))
+    content = hashlib.sha256(path.encode()).digest() * 1000
+    asker.put(f"{path}/files/conan_package.tgz", content)
+    asker.put(f"{path}/files/conaninfo.txt", info.encode())
+    asker.put(f"{path}/files/conanmanifest.txt", manifest("lib/libstack.a"))
 
 
-def fill(asker: Asker) -> None:
-    """What only years or accidents bring: gaps, returns, deletions, and uploads that broke off."""
-    stack = "stack/1.0/_/_"
+def fill(asker: Asker, info: str) -> None:
+    """What years bring: gaps, revisions that come again, and deletions."""
     for number in (1, 2, 3, 4):
-        put_recipe(asker, stack, number)
+        put_recipe(asker, STACK, number)
         time.sleep(1.05)
-    asker.delete(recipe_path(stack, 3))
-    put_recipe(asker, stack, 2)  # again: it becomes the latest
-    put_recipe(asker, "again/1.0/ho/testing", 1)
+    asker.delete(recipe_path(STACK, 3))
+    put_recipe(asker, STACK, 2)  # again: it becomes the latest
+    put_recipe(asker, AGAIN, 1)
     time.sleep(1.05)
-    put_recipe(asker, "again/1.0/ho/testing", 2)
+    put_recipe(asker, AGAIN, 2)
     time.sleep(1.05)
-    put_recipe(asker, "again/1.0/ho/testing", 1)  # the oldest, again
+    put_recipe(asker, AGAIN, 1)  # the oldest, again
     for package in (1, 2, 3):
         for revision in (1, 2):  # those of the third may be of one second: order is all they have
-            put_package(asker, stack, 2, package, revision)
+            put_package(asker, package_path(STACK, 2, package, revision), info.format(package))
             time.sleep(0 if package == 3 else 1.05)
-    asker.delete(package_path(stack, 2, 1, 2))
+    asker.delete(package_path(STACK, 2, 1, 2))
     for revision in (1, 2):  # a package of which no revision is left
-        asker.delete(package_path(stack, 2, 2, revision))
+        asker.delete(package_path(STACK, 2, 2, revision))
     put_recipe(asker, "gone/1.0/ho/stable", 1)
     asker.delete("/v2/conans/gone/1.0/ho/stable")
-    break_off(asker, stack)
 
 
-def break_off(asker: Asker, reference: str) -> None:
-    """Begin a new reference, a newer recipe revision, a package revision; finish none."""
-    for path in (recipe_path("torn/1.0/ho/stable", 1), recipe_path(reference, 9)):
+def break_off(asker: Asker) -> list[str]:
+    """Begin a new reference, a newer recipe revision, a package revision, and finish none.
+
+    Returns what has to be missing for ever.
+    """
+    recipes = [recipe_path(TORN, 1), recipe_path(STACK, 9)]
+    for path in recipes:
         asker.put(f"{path}/files/conanfile.py", b"# never finished\n")
         asker.break_off(f"{path}/files/conan_sources.tgz", b"half", length=8)
-    path = package_path(reference, 2, 3, 9)
-    asker.put(f"{path}/files/conaninfo.txt", b"")
-    asker.break_off(f"{path}/files/conan_package.tgz", b"half", length=8)
+    package = package_path(STACK, 2, 3, 9)
+    asker.put(f"{package}/files/conaninfo.txt", b"")
+    asker.break_off(f"{package}/files/conan_package.tgz", b"half", length=8)
+    return [f"{path}/files" for path in (*recipes, package)] + [f"/v2/conans/{TORN}/latest"]
 
 
-def fill_plainly(asker: Asker) -> None:
-    """The same for clients without revisions, as far as there is any."""
-    start = "/v1/conans/torn/1.0/ho/stable/upload_urls"
+def break_off_plainly(asker: Asker) -> list[str]:
+    """Begin a new reference without revisions; returns what has to be missing for ever."""
+    path = f"/v1/conans/{TORN}"
     sizes = json.dumps({"conanfile.py": 8, "conanmanifest.txt": 9}).encode()
-    urls = asker.ask("POST", start, sizes, Content_Type="application/json").json
-    asker.break_off("/" + urls["conanfile.py"], b"half", length=8)
+    answer = asker.ask("POST", f"{path}/upload_urls", sizes, Content_Type="application/json")
+    asker.break_off("/" + answer.json["conanfile.py"], b"half", length=8)
+    return [path, f"{path}/digest", f"/v2/conans/{TORN}/latest"]
 
 
 # -------------------------------------------------------------------------- what is said of it
@@ -225,12 +229,14 @@ def fill_plainly(asker: Asker) -> None:
 
 def survey(asker: Asker, said: Manifest) -> None:
     """Ask for everything that clients with revisions ask for."""
-    every = dict.fromkeys(asker.get("/v2/conans/search").json["results"])
-    kept = [reference for reference in every if survey_recipe(asker, said, path_of(reference))]
     for query in QUERIES:
-        # A reference may be listed once for each of its revisions.
+        # A server may list a reference once for each of its revisions.
         found = dict.fromkeys(asker.get(f"/v2/conans/search{query}").json["results"])
-        said.answers[f"/v2/conans/search{query}"] = {"results": [r for r in found if r in kept]}
+        said.answers[f"/v2/conans/search{query}"] = {"results": list(found)}
+    for reference in said.references:
+        path = path_of(reference)
+        for revision in survey_revisions(asker, said, path):
+            survey_packages(asker, said, f"{path}/revisions/{revision}")
 
 
 def path_of(reference: str) -> str:
@@ -240,50 +246,40 @@ def path_of(reference: str) -> str:
     return f"/v2/conans/{package}/{user or '_'}/{channel or '_'}"
 
 
-def survey_recipe(asker: Asker, said: Manifest, path: str) -> bool:
-    """Ask for all revisions of a recipe; whether any is whole."""
-    kept = survey_revisions(asker, said, path)
-    for revision in kept:
-        below = f"{path}/revisions/{revision}"
-        packages = asker.get(f"{below}/search?list_only=True").json
-        whole = [p for p in packages if survey_revisions(asker, said, f"{below}/packages/{p}")]
-        for query in ("", "?list_only=True"):
-            found = asker.get(f"{below}/search{query}")
-            if found.status == 200:
-                listed = {name: found.json[name] for name in whole}
-                said.answers[f"{below}/search{query}"] = listed
-    return bool(kept)
+def survey_packages(asker: Asker, said: Manifest, path: str) -> None:
+    """Ask for all packages of a recipe revision; those of which nothing is left do not count."""
+    # The shorter list is Conan 2's; servers of Conan 1 answer it with the longer one.
+    queries = ("", "?list_only=True") if said.fractions else ("",)
+    listed = {query: asker.get(f"{path}/search{query}").json for query in queries}
+    packages = {name for found in listed.values() for name in found}
+    left = {name for name in packages if survey_revisions(asker, said, f"{path}/packages/{name}")}
+    for query, found in listed.items():
+        said.answers[f"{path}/search{query}"] = {name: found[name] for name in found.keys() & left}
 
 
 def survey_revisions(asker: Asker, said: Manifest, path: str) -> list[str]:
-    """Ask for the revisions of a recipe or package, and their files; those that are whole."""
+    """Ask for the revisions of a recipe or package, their order, times and files."""
     answer = asker.get(f"{path}/revisions")
-    kept: dict[str, str] = {}
-    for entry in answer.json["revisions"] if answer.status == 200 else []:
-        name = entry["revision"]
-        # An index may name one twice; it is in newest-first order, and the newest counts.
-        if name not in kept and survey_files(asker, said, f"{path}/revisions/{name}"):
-            kept[name] = entry["time"]
-    if not kept:
+    if answer.status == 404:
         said.gone += [f"{path}/latest", f"{path}/revisions"]
         return []
-    entries = [{"revision": name, "time": when} for name, when in kept.items()]
+    known: dict[str, str] = {}
+    for entry in answer.json["revisions"]:
+        # An index may name one twice; the newest comes first, and counts.
+        known.setdefault(entry["revision"], entry["time"])
+    entries = [{"revision": name, "time": when} for name, when in known.items()]
     said.answers[f"{path}/revisions"] = {"revisions": entries}
-    said.answers[f"{path}/latest"] = entries[0]
-    return list(kept)
+    said.answers[f"{path}/latest"] = asker.get(f"{path}/latest").json
+    for name in known:
+        survey_files(asker, said, f"{path}/revisions/{name}/files")
+    return list(known)
 
 
-def survey_files(asker: Asker, said: Manifest, path: str) -> bool:
-    """Ask for the files of a revision; whether there is a manifest, and so all of them."""
-    answer = asker.get(f"{path}/files")
-    if answer.status != 200 or "conanmanifest.txt" not in answer.json["files"]:
-        said.gone.append(f"{path}/files")
-        return False
-    said.answers[f"{path}/files"] = answer.json
-    for name in answer.json["files"]:
-        content = asker.get(f"{path}/files/{name}").body
-        said.answers[f"{path}/files/{name}"] = file_answer(content)
-    return True
+def survey_files(asker: Asker, said: Manifest, path: str) -> None:
+    """Ask for the files of a revision, and each of them."""
+    said.answers[path] = asker.get(path).json
+    for name in said.answers[path]["files"]:
+        said.answers[f"{path}/{name}"] = file_answer(asker.get(f"{path}/{name}").body)
 
 
 def file_answer(content: bytes) -> dict[str, Any]:
@@ -293,8 +289,6 @@ def file_answer(content: bytes) -> dict[str, Any]:
 def survey_first(asker: Asker, said: Manifest) -> None:
     """Ask what clients without revisions ask: md5 sums of the latest, the packages of all."""
     for reference in said.references:
-        if reference.startswith("stack/"):
-            continue  # what it says here is of its latest recipe, which was never finished
         path = path_of(reference).replace("/v2/", "/v1/")
         said.answers[path] = asker.get(path).json
         packages = asker.get(f"{path}/search").json
