@@ -104,6 +104,19 @@ def test_a_signed_url_opens_what_it_names(house) -> None:
     assert house.listing() == before
 
 
+def test_a_signed_url_has_an_end(house, monkeypatch) -> None:
+    """One that was given out yesterday opens nothing any more."""
+    house.recipe("yesterday", "r1")
+    now = time.time()
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: now - 24 * 3600)
+        urls = house.json("/v1/conans/yesterday/1.0/_/_/download_urls")
+    old = urls["conanfile.py"].partition(MAIN)[2]
+    assert house.ask(old).status == 404
+    new = house.json("/v1/conans/yesterday/1.0/_/_/download_urls")["conanfile.py"]
+    assert house.ask(new.partition(MAIN)[2]).body == b"recipe yesterday r1"
+
+
 def test_secrets_are_not_kept(house) -> None:
     """Neither a password nor a token stands anywhere in the data folder; any text may be one."""
     _, secret = house.admin.accounts.create_token("writer", "ci")
@@ -214,7 +227,8 @@ def test_unfinished_uploads_are_in_no_list(house) -> None:
     assert house.found("unfinished*") == []
     for path in ("latest", "revisions", "revisions/r1/files", "search"):
         assert house.ask(f"{base}/{path}").status == 404
-    assert house.signed(f"{base}/revisions/r1", "DELETE").status in {200, 404}
+    assert house.signed(f"{base}/revisions/r1", "DELETE").status == 200
+    assert not [path for path, _ in house.listing() if path.startswith("unfinished/")]
     assert house.revisions(house.recipe("unfinished", "r1")) == ["r1"]
 
 
