@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from hypothesis import HealthCheck, settings
 from loopback import only_loopback
 from postgres_cluster import Databases, NoPostgresError, databases
+
+from repocore.registry import passwords
 
 # Shared cores make time a poor judge: there is no deadline, and slow data is not an error.
 PROFILE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
@@ -25,6 +28,19 @@ settings.load_profile(
 @pytest.fixture(scope="session", autouse=True)
 def _no_network() -> Iterator[None]:
     with only_loopback():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_hashes() -> Iterator[None]:
+    """What makes a stolen hash worthless takes most of the time of a test with passwords.
+
+    Servers that tests start hash as ever, and `test_passwords_cost_what_they_should` looks at it.
+    """
+    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_hasher", cheap)
+        patch.setattr(passwords, "_NOBODY", cheap.hash("nobody"))
         yield
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from argon2 import Type, extract_parameters
 
 import repocore
 from repocore import (
@@ -44,6 +47,17 @@ def test_an_account_signs_in_with_its_password_and_no_other(house) -> None:
     for wrong in (Password("ann", "wrong"), Password("bob", "right"), Password("ann", "")):
         with pytest.raises(NotAuthenticatedError):
             house.registry.connect(wrong)
+
+
+def test_passwords_cost_what_they_should() -> None:
+    """argon2id with the parameters of RFC 9106 for memory that is scarce, or more."""
+    program = "from repocore.registry.passwords import hash_password; print(hash_password('x'))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    found = extract_parameters(done.stdout.strip())
+    assert found.type is Type.ID
+    assert (found.memory_cost, found.time_cost) >= (64 << 10, 3)
 
 
 def test_an_unknown_name_costs_the_work_of_a_known_one(house, monkeypatch) -> None:

@@ -475,7 +475,11 @@ def fits(policy: RetentionSettings, reference: str) -> bool:
     return reference.startswith(meant.get(policy.pattern, ""))
 
 
-@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+# Each example makes and deletes dozens of releases.
+@hypothesis_settings(
+    max_examples=hypothesis_settings().max_examples // 4,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     worlds=st.fixed_dictionaries(
         {
