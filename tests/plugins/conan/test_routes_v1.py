@@ -214,6 +214,12 @@ def test_url_is_no_login(ann):
         _ = ann.registry.connect(Bearer(token)).principal
 
 
+@pytest.mark.parametrize("end", ["upload_urls", "remove_files", "packages/delete"])
+def test_permission_goes_before_existence(ann, end):
+    """Whoever did not sign in learns nothing by asking for what is not there."""
+    assert post(anybody(ann), f"{R}/{end}", {"files": []}).status == 401
+
+
 @pytest.mark.parametrize("who", ["anonymous", "reader"])
 def test_upload_needs_permission(ann, conan, who):
     """No URL is signed for whoever may not write."""

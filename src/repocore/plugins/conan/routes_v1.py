@@ -228,6 +228,7 @@ def fetch(session: Session, request: Request) -> Response:
 
 def remove_files(session: Session, request: Request) -> Response:
     """Delete files that the newest revision does without; those that are not there are no error."""
+    session.require(Action.DELETE, _resource(request))
     found = _Revision.asked(session, request)
     for name in _names(_body(request), "files"):
         try:
