@@ -196,6 +196,27 @@ def test_old_tree_is_looked_at_once(home):
             process.terminate()
 
 
+def test_administrator_of_the_old_server_stays_who_they_are(home):
+    """Their name and password are theirs, with the old permissions; ours has another name."""
+    conf = (home / "server.conf").read_text("utf-8")
+    conf = conf.replace("demo: de mo", "demo: de mo\nadmin: old")
+    (home / "server.conf").write_text(conf, encoding="utf-8")
+    process, said = serve_old(home)
+    with finished(process):
+        port = port_of(said)
+        try:
+            assert said["administrator"]["name"] == "repocore-admin"
+            status, token = get(port, "/v2/users/authenticate", basic("admin", "old"))
+            assert status == 200
+            assert put(port, token.decode()) == 403
+            password = said["administrator"]["password"]
+            status, token = get(port, "/v2/users/authenticate", basic("repocore-admin", password))
+            assert status == 200
+            assert put(port, token.decode()) == 200
+        finally:
+            process.terminate()
+
+
 def test_bad_server_conf_does_not_start(home):
     """A sentence with the line, and nothing was made."""
     conf = (home / "server.conf").read_text("utf-8")

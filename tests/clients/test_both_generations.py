@@ -12,7 +12,7 @@ from conan1_house import furnish
 from conan_client import Conan, executable
 from live_server import LiveServer, live_server
 from old_conan import RECIPES, Conan1
-from old_servers import USERS, Asker
+from old_servers import USERS
 
 pytestmark = [pytest.mark.clients, pytest.mark.slow]
 TEST = RECIPES / "buoy" / "test_package"
@@ -23,8 +23,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     """One server for both."""
     with live_server(tmp_path_factory.mktemp("shared") / "data") as running:
         furnish(running)
-        if Asker(address=running.remote).get("/v1/conans/search").status == 404:
-            pytest.skip("this server has no first API")
         yield running
 
 

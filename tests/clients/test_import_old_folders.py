@@ -22,12 +22,6 @@ from old_folders import Folder, Manifest, file_answer, make_folder_166, make_fol
 from old_servers import Asker
 
 
-def knows(*words: str, option: str = "") -> bool:
-    """Whether `repocore` has a command, and an option of it."""
-    done = repocore(*words, "--help")
-    return done.returncode == 0 and option in done.stdout
-
-
 def repocore(*words: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "repocore", *map(str, words)]
     return subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
@@ -36,9 +30,6 @@ def repocore(*words: str | Path) -> subprocess.CompletedProcess[str]:
 pytestmark = [
     pytest.mark.clients,
     pytest.mark.slow,
-    pytest.mark.skipif(
-        not knows("import", "conan-server"), reason="there is no `repocore import conan-server`"
-    ),
 ]
 
 
@@ -92,8 +83,6 @@ def moved(
     data = tmp_path_factory.mktemp("new") / "data"
     words: list[str] = []
     if direct:
-        if not knows("serve", option="--conan-server"):
-            pytest.skip("there is no `repocore serve --conan-server`")
         words = ["--conan-server", str(folder.home)]
     else:
         done = repocore("import", "conan-server", folder.home, "--data", data)

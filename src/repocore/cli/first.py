@@ -36,9 +36,6 @@ _STARTING: Final = ("conan",)
 _FILE: Final = ".first-start"
 # Without what is mistaken for something else, and without what a command line takes for an option.
 _LETTERS: Final = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
-_EVERYTHING: Final = Rule(
-    subject=f"user:{ADMIN}", actions=frozenset(Action), pattern="**", tier=Tier.REPOSITORY
-)
 
 
 def reading_rule(address: str) -> Rule:
@@ -46,17 +43,30 @@ def reading_rule(address: str) -> Rule:
     return Rule(subject="*", actions=frozenset({Action.READ}), pattern=f"{address}/**")
 
 
+def _everything(administrator: str) -> Rule:
+    return Rule(
+        subject=f"user:{administrator}",
+        actions=frozenset(Action),
+        pattern="**",
+        tier=Tier.REPOSITORY,
+    )
+
+
 @contextmanager
-def first_start(settings: Settings, environ: Mapping[str, str]) -> Generator[FirstStart]:
+def first_start(
+    settings: Settings, environ: Mapping[str, str], administrator: str = ADMIN
+) -> Generator[FirstStart]:
     """Make the data folder and hold the lock of its first start, until `FirstStart.shown`.
 
+    The administrator has another name where somebody else has the usual one already.
     Raises `OSError` where the folder cannot be made or written.
     """
     settings.data.mkdir(parents=True, exist_ok=True)
     handle = os.open(settings.data / _FILE, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        yield FirstStart(handle, settings, environ.get("REPOCORE_ADMIN_PASSWORD") or None)
+        given = environ.get("REPOCORE_ADMIN_PASSWORD") or None
+        yield FirstStart(handle, settings, given, administrator)
     finally:
         # A worker that was forked meanwhile shares the lock, and must not keep it.
         with contextlib.suppress(OSError):
@@ -71,6 +81,7 @@ class FirstStart:
     _handle: int
     _settings: Settings
     _given: str | None = attrs.field(repr=False)
+    administrator: str
     #: The administrator's password, if this start made one that nobody has seen.
     password: str | None = attrs.field(default=None, repr=False)
     #: Whether this start made the administrator.
@@ -92,11 +103,11 @@ class FirstStart:
         session = registry.session(registry.admin())
         if word in {"", "making"}:
             # Asked before the word is written: afterwards, what is there may be half of ours.
-            governed = not word and _is_governed(registry, session)
+            governed = not word and _is_governed(registry, session, self.administrator)
             self._write("making")
             _make_repositories(registry, session)
             if not governed:
-                _store(session, _EVERYTHING)
+                _store(session, _everything(self.administrator))
                 self._make_administrator(session)
         if everyone_reads:
             self._open_reading(registry, session)
@@ -104,10 +115,10 @@ class FirstStart:
     def _make_administrator(self, session: Session) -> None:
         password = self._given or "".join(secrets.choice(_LETTERS) for _ in range(20))
         try:
-            session.accounts.add(ADMIN, password)
+            session.accounts.add(self.administrator, password)
         except AlreadyExistsError:
             if self._given:
-                session.accounts.set_password(ADMIN, self._given)
+                session.accounts.set_password(self.administrator, self._given)
             else:
                 self.unseen = True
             return
@@ -118,7 +129,7 @@ class FirstStart:
         """Let everyone read what a first start has made, unless somebody has made rules already."""
         wanted = [reading_rule(address) for address in _starting(registry)]
         stored = session.accounts.rules()
-        known = {_shape(rule) for rule in (_EVERYTHING, *wanted)}
+        known = {_shape(rule) for rule in (_everything(self.administrator), *wanted)}
         if self._settings.rule or any(_shape(rule) not in known for rule in stored):
             return
         there = {repository.address for repository in session.repositories.list()}
@@ -139,26 +150,27 @@ class FirstStart:
         """The same as `lines`, for programs."""
         value: dict[str, Any] = {"administrator_made": self.made}
         if self.password:
-            value["administrator"] = {"name": ADMIN, "password": self.password}
+            value["administrator"] = {"name": self.administrator, "password": self.password}
         if self.unseen:
-            value["password_unseen"] = ADMIN
+            value["password_unseen"] = self.administrator
         return value
 
     def lines(self) -> list[str]:
         """What a person must be told of this start; nothing where it made nothing."""
+        name = self.administrator
         if self.password:
             return [
                 "The administrator's account, shown this once:",
-                f"  user      {ADMIN}",
+                f"  user      {name}",
                 f"  password  {self.password}",
             ]
         if self.unseen:
             return [
-                f"The account {ADMIN} was made by a start that ended before showing its password.",
-                f"  repocore user password {ADMIN}    sets one",
+                f"The account {name} was made by a start that ended before showing its password.",
+                f"  repocore user password {name}    sets one",
             ]
         if self.made:
-            return [f"The administrator {ADMIN} has the password of REPOCORE_ADMIN_PASSWORD."]
+            return [f"The administrator {name} has the password of REPOCORE_ADMIN_PASSWORD."]
         return []
 
     def _word(self) -> str:
@@ -170,13 +182,13 @@ class FirstStart:
         os.fsync(self._handle)
 
 
-def _is_governed(registry: Registry, session: Session) -> bool:
+def _is_governed(registry: Registry, session: Session, administrator: str) -> bool:
     """Whether somebody may administer already, or has made an account of that name."""
     for rule in registry.access.rules:
         if rule.effect is Effect.ALLOW and Action.ADMIN in rule.actions:
             return True
     try:
-        session.accounts.get(ADMIN)
+        session.accounts.get(administrator)
     except MissingError:
         return False
     return True

@@ -13,6 +13,7 @@ from typing import Any, Final
 import attrs
 import click
 
+from repocore.cli.first import ADMIN
 from repocore.cli.output import State, command, command_group, plain, printable, progress, show
 from repocore.config import Settings, write_toml
 from repocore.errors import ConfigurationError, RejectedError
@@ -169,6 +170,13 @@ class OldServer:
     def data(self) -> Path:
         """Where ours is kept."""
         return self.home / "repocore"
+
+    @property
+    def administrator(self) -> str:
+        """A name for ours that nobody of the old server has."""
+        conf = self.conf
+        taken = conf.authenticator is not None or ADMIN in conf.users
+        return f"repocore-{ADMIN}" if taken else ADMIN
 
     def beneath(self) -> Mapping[str, Any]:
         """Its settings, of which ours override keys."""

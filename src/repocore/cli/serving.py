@@ -77,7 +77,8 @@ def serve(state: State, hosts: tuple[str, ...], port: int, workers: int, **more:
     options = ServerOptions(workers=1 if _in_memory(settings) else workers, **more)
     listeners = bind(hosts, port)
     log_warnings()
-    with first_start(settings, os.environ) as start:
+    administrator = ADMIN if old is None else old.administrator
+    with first_start(settings, os.environ, administrator) as start:
         with open_registry(settings=settings) as registry:
             local = all(_is_loopback(listener) for listener in listeners)
             # A server.conf says by itself who may read.
@@ -276,7 +277,7 @@ class _Banner:
         return [
             "A Conan client types next:",
             f"  conan remote add repocore {self.base}/{address}",
-            f"  conan remote login repocore {ADMIN}",
+            f"  conan remote login repocore {self.start.administrator}",
             '  conan upload "*" --remote repocore --confirm',
         ]
 
