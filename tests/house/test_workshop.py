@@ -26,7 +26,7 @@ def test_ci_does_what_the_readme_says():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     install = "pip install -q -e '.[server,postgres,testing,dev]'"
-    tests = "python -m pytest -n 2"
+    tests = "python -m pytest -n 4"
     assert install in readme
     assert tests in readme
     assert install in script.replace('pip" install', "pip install")
