@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import http.client
 import json
 import time
@@ -15,6 +16,8 @@ import jwt
 import pytest
 from cli_support import finished, launch, read_document
 from old_tree import CONF, OldTree, snapshot
+
+from repocore.plugins.conan.tree import StoredFile
 
 ZLIB = "zlib/1.3/_/_"
 
@@ -52,6 +55,7 @@ def test_import(program, home):
     before = snapshot(home)
     said = program.json("import", "conan-server", str(home), "--dry-run")
     assert (said["revisions"], said["files"], said["dry_run"]) == (1, 5, True)
+    assert (said["users"], said["rules"]) == (1, 3)
     assert not program.data.exists()
     said = program.json("import", "conan-server", str(home))
     assert (said["references"], said["revisions"], said["package_revisions"]) == (1, 1, 1)
@@ -70,6 +74,45 @@ def test_import_of_data_alone(program, home):
     """A folder without a server.conf is the data itself."""
     said = program.json("import", "conan-server", str(home / "data"))
     assert (said["revisions"], said["users"], said["rules"]) == (1, 0, 0)
+
+
+def test_import_of_a_home_without_its_server_conf(program, home):
+    """It is not taken for data, whose folders would become names of packages."""
+    (home / "server.conf").unlink()
+    told = program.refused("import", "conan-server", str(home))["error"]
+    assert told.startswith("There is no server.conf in")
+    assert f"for example {home / 'data'}" in told
+
+
+def test_import_of_what_cannot_be_read(program, home, monkeypatch):
+    """The rest is taken, and the exit status says that it is not all."""
+    OldTree(home / "data").recipe("png/1.0/_/_", "bbb", 3)
+    real = StoredFile.open
+
+    def opened(self):
+        if self.file.recipe.name == "png":
+            raise PermissionError(errno.EACCES, "Permission denied", str(self.path))
+        return real(self)
+
+    monkeypatch.setattr(StoredFile, "open", opened)
+    text = program("import", "conan-server", str(home), status=1).stdout
+    assert "png/1.0/_/_/bbb/export/conanfile.py: cannot be read, Permission denied" in text
+    assert program.json("check", "--read-data")["files"] == 5
+
+
+def test_import_into_what_is_none(program, home):
+    """Refused before anything is made."""
+    for address in ("conda/x", "conan/Bad Name!", "main"):
+        words = ("import", "conan-server", str(home), "--repository", address)
+        assert program.refused(*words)["kind"] in {"RejectedError", "InvalidPathError"}
+    assert not program.data.exists()
+
+
+def test_import_tells_where_it_is(program, home, monkeypatch):
+    """Also where no terminal shows a bar."""
+    monkeypatch.setattr("repocore.cli.moving._EVERY", 0.0)
+    told = program("import", "conan-server", str(home)).stderr
+    assert "Importing references …\n  1 so far\n" in told
 
 
 def test_import_says_what_is_left_out(program, home):
@@ -110,7 +153,8 @@ def test_convert(program, home, tmp_path):
     assert table["web"]["root"] == "conan/main"
     assert table["plugins"]["conan"]["users"]["demo"].startswith("$argon2id$")
     output = tmp_path / "repocore.toml"
-    program("config", "convert", str(home), "--output", str(output))
+    said = program("config", "convert", str(home), "--output", str(output)).stdout
+    assert "repocore serve --host 0.0.0.0 --port 9300" in said
     assert output.stat().st_mode & 0o777 == 0o600
     written = tomllib.loads(output.read_text("utf-8"))
     assert written["rule"] == table["rule"]
@@ -194,6 +238,29 @@ def test_old_tree_is_looked_at_once(home):
             assert found == {"results": ["zlib/1.3"]}
         finally:
             process.terminate()
+
+
+def test_start_that_was_cut_off_goes_on(home):
+    """Served without --conan-server meanwhile, it is warned of."""
+    process, _ = serve_old(home)
+    with finished(process):
+        process.terminate()
+    mark = home / "repocore" / ".conan-server-imported"
+    assert json.loads(mark.read_text("utf-8"))["revisions"] == 1
+    mark.write_text("unfinished\n", encoding="utf-8")
+    OldTree(home / "data").recipe("png/1.0/_/_", "bbb", 3)
+    process = launch(home / "repocore")
+    with finished(process):
+        read_document(process)
+        process.terminate()
+        assert process.stderr is not None
+        assert "not everything of the old conan_server" in process.stderr.read()
+    process, said = serve_old(home)
+    with finished(process):
+        found = json.loads(get(port_of(said), "/v2/conans/search?q=*")[1])
+        process.terminate()
+    assert found == {"results": ["png/1.0", "zlib/1.3"]}
+    assert json.loads(mark.read_text("utf-8"))["revisions"] == 1
 
 
 def test_administrator_of_the_old_server_stays_who_they_are(home):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,16 +18,21 @@ from repocore.cli.first import ADMIN
 from repocore.cli.output import State, command, command_group, plain, printable, progress, show
 from repocore.config import Settings, write_toml
 from repocore.errors import ConfigurationError, RejectedError
+from repocore.model import split_address
 from repocore.plugins.conan.conversion import settings_table
 from repocore.plugins.conan.importing import ImportReport, import_access, import_tree
 from repocore.plugins.conan.server_conf import FILE_NAME, ServerConf, read_server_conf
+from repocore.ports import Progress
 from repocore.registry import Registry, Session
 
-__all__ = ["COMMANDS", "OldServer", "convert", "import_", "import_conan_server"]
+__all__ = ["COMMANDS", "OldServer", "convert", "import_", "import_conan_server", "unfinished"]
 
 HOME: Final = "~/.conan_server"
 #: Where a first start notes that it has taken everything over.
 _MARK: Final = ".conan-server-imported"
+_UNFINISHED: Final = "unfinished\n"
+#: Seconds between two lines of progress.
+_EVERY: Final = 10.0
 
 
 @command_group
@@ -44,17 +50,25 @@ def import_conan_server(state: State, folder: Path, repository: str, *, dry_run:
     A folder without a server.conf is taken for its data. Nothing in it is changed, and what is
     there already is passed over: run it again whenever it was cut off, or something has come.
     """
+    if split_address(repository)[0] != "conan":
+        message = f"{repository} is no Conan repository; write conan/NAME."
+        raise RejectedError(message)
     conf, data = _source(folder)
     with _session(state, dry_run=dry_run) as session:
         if session is not None and not dry_run:
             _make(session, repository)
-        with progress(state) as bar:
+        with _watched(state) as bar:
             report = import_tree(session, repository, data, dry_run=dry_run, progress=bar)
-        if session is not None and conf is not None and not dry_run:
-            import_access(session, conf, repository, report)
+        if conf is not None:
+            import_access(None if dry_run else session, conf, repository, report)
     notes = [] if conf is None else [*conf.notes, *_plugins_of(conf)]
+    if not dry_run:
+        notes.append("`repocore serve` makes an administrator at its first start, and serves it.")
     value = {**_counts(report), "findings": report.findings, "notes": notes, "dry_run": dry_run}
-    show(state, value, "\n".join([*_lines(report, dry_run=dry_run), *map(printable, notes)]))
+    lines = [*_lines(report, dry_run=dry_run), f"{report.users} users, {report.rules} rules."]
+    show(state, value, "\n".join([*lines, *map(printable, notes)]))
+    if report.unreadable:
+        click.get_current_context().exit(1)
 
 
 def _source(folder: Path) -> tuple[ServerConf | None, Path]:
@@ -65,7 +79,42 @@ def _source(folder: Path) -> tuple[ServerConf | None, Path]:
     if (folder / FILE_NAME).exists():
         conf = read_server_conf(folder, os.environ)
         return conf, conf.storage
+    if (folder / "data").is_dir() or (folder / "plugins").is_dir():
+        message = (
+            f"There is no {FILE_NAME} in {folder}; restore it, or name the folder of the data "
+            f"alone, for example {folder / 'data'}."
+        )
+        raise RejectedError(message)
     return None, folder
+
+
+class _Told:
+    """A progress in lines, where no terminal shows a bar: a server's log, for example."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._next = time.monotonic() + _EVERY
+
+    def start(self, total: int | None, message: str) -> None:
+        click.echo(f"{message} …", err=True)
+
+    def advance(self, steps: int = 1) -> None:
+        self._count += steps
+        if time.monotonic() >= self._next:
+            click.echo(f"  {self._count} so far", err=True)
+            self._next = time.monotonic() + _EVERY
+
+    def log(self, text: str) -> None:
+        click.echo(text, err=True)
+
+    def check(self) -> None:
+        """Ctrl-C ends the command by itself."""
+
+
+@contextmanager
+def _watched(state: State) -> Generator[Progress]:
+    with progress(state) as bar:
+        yield bar or _Told()
 
 
 @contextmanager
@@ -106,7 +155,7 @@ def _lines(report: ImportReport, *, dry_run: bool) -> list[str]:
     taken = (
         f"{verb} {report.revisions} recipe revisions of {report.references} references, "
         f"{report.package_revisions} package revisions: {report.files} files, "
-        f"{report.bytes} bytes; {report.users} users, {report.rules} rules."
+        f"{report.bytes} bytes."
     )
     rest = (
         f"{report.known} revisions were there already, {report.repaired} things were repaired, "
@@ -136,12 +185,13 @@ def convert(state: State, folder: Path, output: Path | None) -> None:
     """
     conf = read_server_conf(folder, os.environ)
     table = settings_table(conf, hashed=True)
-    text = write_toml(table)
+    where = f"--host 0.0.0.0 --port {conf.port}"
+    text = f"# What server.conf said. The old server listened at: {where}\n\n{write_toml(table)}"
     if output is not None:
         descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(text)
-        text = f"Wrote {output}."
+        text = f"Wrote {output}. To listen where the old server did:\n  repocore serve {where}"
     for note in conf.notes:
         click.echo(printable(note), err=True)
     show(state, plain(table), text.rstrip())
@@ -188,15 +238,30 @@ class OldServer:
         Cut off, it goes on at the next start; once done, the old tree is not looked at again.
         """
         mark = settings.data / _MARK
-        if mark.exists():
+        if mark.exists() and not unfinished(settings.data):
             return []
         conf = self.conf
+        mark.write_text(_UNFINISHED, encoding="utf-8")
         session = registry.session(registry.admin())
-        with progress(state) as bar:
+        with _watched(state) as bar:
             report = import_tree(session, "conan/main", conf.storage, progress=bar)
+        if report.unreadable:
+            for line in _lines(report, dry_run=False):
+                click.echo(line, err=True)
+            message = "Some of the old data cannot be read: let this account read it, start again."
+            raise ConfigurationError(message)
         counts = {"at": datetime.now(UTC).isoformat(), **_counts(report)}
         mark.write_text(json.dumps(counts) + "\n", encoding="utf-8")
-        return [*_lines(report, dry_run=False), *map(printable, conf.notes)]
+        stays = f"Users and permissions stay in {FILE_NAME}."
+        return [*_lines(report, dry_run=False), stays, *map(printable, conf.notes)]
+
+
+def unfinished(data: Path) -> bool:
+    """Whether a first start over a conan_server has not taken everything yet."""
+    try:
+        return (data / _MARK).read_text("utf-8") == _UNFINISHED
+    except FileNotFoundError:
+        return False
 
 
 import_.add_command(import_conan_server)

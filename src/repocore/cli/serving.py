@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from repocore.cli.first import ADMIN, FirstStart, first_start, reading_rule
-from repocore.cli.moving import OldServer
+from repocore.cli.moving import OldServer, unfinished
 from repocore.cli.output import State, command, show
 from repocore.config import Settings
 from repocore.errors import ConfigurationError
@@ -31,6 +31,10 @@ PORT: Final = 9300
 
 _EVERYONE: Final = frozenset({"*", "anonymous"})
 _TRIES: Final = 5
+_HALF: Final = (
+    "WARNING: not everything of the old conan_server has been taken over yet; "
+    "start with --conan-server once more."
+)
 
 
 @command()
@@ -85,7 +89,11 @@ def serve(state: State, hosts: tuple[str, ...], port: int, workers: int, **more:
             start.prepare(registry, everyone_reads=local and old is None)
             if old is not None:
                 listeners = _after(old, state, registry, listeners)
+            elif unfinished(settings.data):
+                click.echo(_HALF, err=True)
             banner = _Banner.of(registry, listeners, start, local=local)
+            if old is not None:
+                banner = attrs.evolve(banner, governed=True)
 
         def ready() -> None:
             show(state, banner.described(), "\n".join(banner.lines()))
@@ -217,6 +225,8 @@ class _Banner:
     readable: tuple[Rule, ...]
     local: bool
     start: FirstStart
+    #: Whether a server.conf says who may read.
+    governed: bool = False
 
     @classmethod
     def of(
@@ -282,7 +292,7 @@ class _Banner:
         ]
 
     def _reading(self) -> list[str]:
-        if self.local:
+        if self.local or self.governed:
             return []
         if self.readable:
             told = ", ".join(f"{r.pattern} ({_remedy(r)})" for r in self.readable)

@@ -41,7 +41,9 @@ def get_class():
 class Mine(object):
     def valid_user(self, username, plain_password):
         if username == "crash":
-            raise RuntimeError("no connection to 10.0.0.1")
+            raise RuntimeError("no connection to 10.0.0.1 for " + plain_password)
+        if username == "quit":
+            raise SystemExit(4)
         return username == "foo" and plain_password == "bar"
 """
 AUTHORIZER = """
@@ -51,6 +53,8 @@ class Mine:
     def check_read_conan(self, username, ref):
         if ref.name == "crash":
             raise RuntimeError("oops")
+        if ref.name == "quit":
+            raise SystemExit(4)
         if ref.user is not None and username is None:
             raise AuthenticationException("sign in")
         if str(ref) == "secret/1.0@u/c":
@@ -185,7 +189,7 @@ def test_no_algorithm_but_one(opened):
 # ------------------------------------------------------------------------------------- plugins
 
 
-def test_authenticator_plugin(opened, tmp_path):
+def test_authenticator_plugin(opened, tmp_path, caplog):
     """Yes lets in; no asks the next; a plugin that fails lets nobody in."""
     registry = opened(authenticator=file(tmp_path, AUTHENTICATOR))
     registry.session(registry.admin()).accounts.add("ann", "right")
@@ -194,9 +198,13 @@ def test_authenticator_plugin(opened, tmp_path):
     for name in ("foo", "bob"):
         with pytest.raises(NotAuthenticatedError):
             registry.authenticate(Password(name, "wrong"))
-    with pytest.raises(NotAuthenticatedError) as caught:
-        registry.authenticate(Password("crash", "x"))
-    assert "10.0.0.1" not in str(caught.value)
+    for name in ("crash", "quit"):
+        with pytest.raises(NotAuthenticatedError) as caught:
+            registry.authenticate(Password(name, "hush"))
+        assert "10.0.0.1" not in str(caught.value)
+    assert "mine.py, line 8: RuntimeError" in caplog.text
+    assert "hush" not in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 def test_authorizer_plugin(opened, tmp_path):
@@ -209,7 +217,8 @@ def test_authorizer_plugin(opened, tmp_path):
     assert not nobody.allowed(Action.READ, of_user)
     assert foo.allowed(Action.READ, of_user)
     assert not foo.allowed(Action.READ, Resource("conan", "main", "secret", "1.0@u/c"))
-    assert not foo.allowed(Action.READ, Resource("conan", "main", "crash", "1.0@_/_"))
+    for name in ("crash", "quit"):
+        assert not foo.allowed(Action.READ, Resource("conan", "main", name, "1.0@_/_"))
     assert foo.allowed(Action.WRITE, ZLIB)
     assert not nobody.allowed(Action.WRITE, ZLIB)
     assert not foo.allowed(Action.DELETE, ZLIB)
@@ -250,6 +259,7 @@ def test_authorizer_plugin_is_asked_anew(opened, tmp_path):
         ("x = 1\ndef get_class(:", "mine.py, line 2: SyntaxError"),
         ("def get_class():\n    return 1 / 0", "mine.py, line 2: ZeroDivisionError"),
         ("x = 1", "mine.py: AttributeError"),
+        ("import sys\nsys.exit(3)", "mine.py, line 2: SystemExit"),
         ("def get_class():\n    return object()", "what get_class() returns has no method"),
     ],
 )

@@ -214,6 +214,47 @@ def test_url_is_no_login(ann):
         _ = ann.registry.connect(Bearer(token)).principal
 
 
+GUARDED = {
+    ("GET", "/v1/conans/search"): Action.READ,
+    ("GET", R): Action.READ,
+    ("GET", f"{R}/digest"): Action.READ,
+    ("GET", f"{R}/download_urls"): Action.READ,
+    ("GET", f"{R}/search"): Action.READ,
+    ("GET", P): Action.READ,
+    ("GET", f"{P}/digest"): Action.READ,
+    ("GET", f"{P}/download_urls"): Action.READ,
+    ("POST", f"{R}/upload_urls"): Action.WRITE,
+    ("POST", f"{P}/upload_urls"): Action.WRITE,
+    ("POST", f"{R}/remove_files"): Action.DELETE,
+    ("POST", f"{R}/packages/delete"): Action.DELETE,
+    ("DELETE", R): Action.DELETE,
+}
+BODY = json.dumps({"files": [], "package_ids": []}).encode()
+
+
+def test_every_route_is_guarded(conan):
+    """Those that take a signature ask for it, ping and login are for everyone."""
+    templates = [r.template for r in conan.registry.routes() if r.template.startswith("/v1/")]
+    signed = {t for t in templates if t.startswith("/v1/files/")}
+    open_ = {t for t in templates if t == "/v1/ping" or t.startswith("/v1/users/")}
+    assert len(templates) - 2 * len(signed) - len(open_) == len(GUARDED)
+
+
+@pytest.mark.parametrize(("method", "path"), GUARDED)
+def test_every_route_asks_for_its_own_action(conan, method, path):
+    """Nobody unasked; every other action together does not open it."""
+    conan.recipe("0", "zlib/1.3/ho/stable")
+    assert anybody(conan).ask(method, path, BODY).status == 401
+    needed = GUARDED[method, path]
+    rule = conan.session.accounts.add_rule(
+        Rule(subject="user:someone", actions=frozenset(Action) - {needed}, pattern="conan/main/**")
+    )
+    status = conan.as_(Principal(name="someone")).ask(method, path, BODY).status
+    conan.session.accounts.remove_rule(rule.id)
+    assert status == (404 if needed is Action.READ else 403)
+    assert conan.get(f"{V2}/latest").json["revision"] == "0"
+
+
 @pytest.mark.parametrize("end", ["upload_urls", "remove_files", "packages/delete"])
 def test_permission_goes_before_existence(ann, end):
     """Whoever did not sign in learns nothing by asking for what is not there."""

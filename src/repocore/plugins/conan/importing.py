@@ -16,7 +16,7 @@ from typing import Final
 
 import attrs
 
-from repocore.errors import AlreadyExistsError, MissingError
+from repocore.errors import AlreadyExistsError, MissingError, StorageFullError
 from repocore.plugins.conan.references import PackageReference
 from repocore.plugins.conan.revisions import MANIFEST
 from repocore.plugins.conan.server_conf import ServerConf, rules_of
@@ -46,12 +46,15 @@ class ImportReport:
     rules: int = 0
     repaired: int = 0
     skipped: int = 0
+    #: Of those that were skipped, what the disk did not let us read.
+    unreadable: int = 0
     findings: list[str] = attrs.field(factory=list[str])
     _lock: threading.Lock = attrs.field(factory=threading.Lock, repr=False, eq=False)
 
     def find(self, finding: Finding) -> None:
         """Count a finding, and list it if there are not too many."""
         with self._lock:
+            self.unreadable += finding.unreadable
             if finding.skipped:
                 self.skipped += 1
             else:
@@ -82,14 +85,21 @@ def import_tree(
     """
     report = ImportReport()
     ours = None if session is None else session.registry.settings.data
+    if not data.is_dir():
+        report.find(Finding(data.name, "is no folder yet: there is nothing to take", skipped=False))
+        return report
     work = _Work(session, address, report, dry_run)
     if progress is not None:
         progress.start(None, "Importing references")
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for _ in _bounded(pool, work, references(data, ours)):
-            if progress is not None:
-                progress.advance()
-                progress.check()
+    try:
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for _ in _bounded(pool, work, references(data, ours)):
+                if progress is not None:
+                    progress.advance()
+                    progress.check()
+    except StorageFullError as error:
+        message = "The storage is full. What was taken is whole: make room, and run it again."
+        raise StorageFullError(message) from error
     return report
 
 
@@ -172,11 +182,16 @@ class _Work:
             )
 
 
-def import_access(session: Session, conf: ServerConf, address: str, report: ImportReport) -> None:
+def import_access(
+    session: Session | None, conf: ServerConf, address: str, report: ImportReport
+) -> None:
     """Make accounts of the users, with hashed passwords, and rules of the permissions.
 
-    What is there already stays as it is.  Requires ADMIN.
+    What is there already stays as it is.  Requires ADMIN.  Without a session it only counts.
     """
+    if session is None:
+        report.add(users=len(conf.users), rules=len(rules_of(conf.read, conf.write, address)))
+        return
     for name, password in conf.users.items():
         try:
             session.accounts.add(name, str(password))

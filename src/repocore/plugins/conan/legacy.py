@@ -57,6 +57,8 @@ _CHECKS: Final[Mapping[Action, str]] = {
     Action.OVERWRITE: "check_write_conan",
     Action.DELETE: "check_delete_conan",
 }
+#: Whatever a stranger's code raises; it may not end the server either.
+_FAILURES: Final = (Exception, SystemExit)
 #: How an authorizer says no, by the names of conan's exceptions.
 _REFUSALS: Final = frozenset({"ForbiddenException", "AuthenticationException"})
 _METHODS: Final = {
@@ -124,7 +126,7 @@ def load_plugin(path: Path, kind: str) -> Any:
         with _names_of_conan():
             specification.loader.exec_module(module)
             made = module.get_class()
-    except Exception as error:
+    except _FAILURES as error:
         message = f"{_place(error, path)}: {type(error).__name__}: {error}"
         raise PluginError(message) from error
     # Written for servers of which some took the object and some the class.
@@ -134,6 +136,16 @@ def load_plugin(path: Path, kind: str) -> Any:
             message = f"{path.name}: what get_class() returns has no method {method}."
             raise PluginError(message)
     return made
+
+
+def _failure(error: BaseException) -> str:
+    """Where a plugin failed, and with what kind of error: its text may hold a password."""
+    trace = error.__traceback__
+    place = ""
+    while trace is not None:
+        place = f"{Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno}: "
+        trace = trace.tb_next
+    return f"{place}{type(error).__name__}"
 
 
 def _place(error: BaseException, path: Path) -> str:
@@ -196,8 +208,9 @@ def repocore_authenticate(registry: Registry, credentials: Credentials) -> Princ
 def _asked(plugin: Any, name: str, password: str) -> Principal | None:
     try:
         known = bool(plugin.valid_user(name, password))
-    except Exception as error:
-        LOG.exception("the authenticator plugin failed; nobody is let in by it")
+    except _FAILURES as error:
+        # Without the traceback, whose last line is the error's text.
+        LOG.error("the authenticator plugin failed, and lets nobody in: %s", _failure(error))  # noqa: TRY400
         message = "Logins fail at the moment; the server's log says why."
         raise NotAuthenticatedError(message) from error
     return Principal(name=name, via="conan_server") if known and name else None
@@ -232,10 +245,10 @@ def _allowed(
 ) -> bool:
     try:
         check(name, what)
-    except Exception as error:
+    except _FAILURES as error:
         kinds = {kind.__name__ for kind in type(error).__mro__}
         if not kinds & _REFUSALS:
-            LOG.exception("the authorizer plugin failed; it is denied")
+            LOG.error("the authorizer plugin failed, and denies: %s", _failure(error))  # noqa: TRY400
         return False
     return True
 

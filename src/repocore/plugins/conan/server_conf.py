@@ -353,7 +353,7 @@ class _Reader:
         return path
 
     def _notes(self, authenticator: Path | None, authorizer: Path | None) -> Iterator[str]:
-        for option in _UNUSED.keys() & self.source.sections.get("server", {}):
+        for option in filter(_UNUSED.__contains__, self.source.sections.get("server", {})):
             place = self.source.place("server", option)
             yield f"{place}: {option} is not used any more: {_UNUSED[option]}."
         if authenticator and self.source.sections.get("users"):

@@ -45,6 +45,8 @@ class Finding:
     what: str
     #: Whether it is left out, or taken in another way than it stands there.
     skipped: bool
+    #: Whether it could be taken if the old folder were mended.
+    unreadable: bool = False
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}"
@@ -91,10 +93,20 @@ def references(root: Path, passed_over: Path | None = None) -> Iterator[TreeRefe
     for name in _folders(root):
         if passed_over is not None and passed_over.exists() and name.samefile(passed_over):
             continue
-        for version in _folders(name):
-            for user in _folders(version):
-                for channel in _folders(user):
-                    yield from _reference(channel)
+        try:
+            for version in _folders(name):
+                for user in _folders(version):
+                    for channel in _folders(user):
+                        yield from _reference(channel)
+        except OSError as error:
+            yield _unreadable(name, error, root)
+
+
+def _unreadable(path: Path, error: OSError, root: Path) -> Finding:
+    if isinstance(error.filename, str) and Path(error.filename).is_relative_to(root):
+        path = Path(error.filename)
+    where = path.relative_to(root).as_posix()
+    return Finding(where, f"cannot be read, {error.strerror}", skipped=True, unreadable=True)
 
 
 def _folders(above: Path) -> Iterator[Path]:
@@ -219,9 +231,11 @@ class _Reader:
                 check_id(kind, one)
             files = tuple(self._files(name, folder, package))
             problem = _incomplete(files, package=package is not None)
-        except (InvalidPathError, OSError) as error:
-            sentence = error.strerror if isinstance(error, OSError) else str(error)
-            self._skipped(folder, f"skipped, {sentence}")
+        except InvalidPathError as error:
+            self._skipped(folder, f"skipped, {error}")
+            return
+        except OSError as error:
+            self.findings.append(_unreadable(folder, error, self.folder.parents[3]))
             return
         if problem:
             self._skipped(folder, f"skipped, {problem}")
@@ -247,7 +261,9 @@ class _Reader:
             if path.is_symlink() or not path.is_file():
                 self._skipped(path, "skipped, it is no plain file")
                 continue
-            yield StoredFile(file, path, path.stat().st_size)
+            stored = StoredFile(file, path, path.stat().st_size)
+            stored.open().close()  # what cannot be read is told now, and not in the middle
+            yield stored
 
     def _where(self, path: Path) -> str:
         return path.relative_to(self.folder.parents[3]).as_posix()
