@@ -210,5 +210,5 @@ def test_memory_is_flat(tmp_path):
         finally:
             tracemalloc.stop()
 
-    few, many = peak(50), peak(1000)
-    assert many < 2 * few + 200_000
+    few, many = peak(50), peak(400)
+    assert many < 2 * few + 100_000
