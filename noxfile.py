@@ -113,7 +113,9 @@ def machines(session: nox.Session) -> None:
     """Walk the state machines for a long time."""
     session.install("-e", PROJECT)
     session.env.setdefault("HYPOTHESIS_PROFILE", "nightly")
-    session.run("pytest", "-n", WORKERS, "-m", "", "tests/machines", *session.posargs)
+    session.run(
+        "pytest", "-n", WORKERS, "-m", "", "tests/machines", "tests/contracts", *session.posargs
+    )
 
 
 @nox.session

@@ -49,8 +49,9 @@ def on_local_tree():
 
 TestDisk = storage_contract(on_disk)
 TestLocalTree = storage_contract(on_local_tree)
-TestMemoryTree = storage_contract(
-    simply(lambda: repocore_storage(f"memory://{uuid.uuid4().hex}", {}))
+# The same code as the local tree's, on a file system that is slow with many names.
+TestMemoryTree = pytest.mark.slow(
+    storage_contract(simply(lambda: repocore_storage(f"memory://{uuid.uuid4().hex}", {})))
 )
 TestMemoryStorage = storage_contract(simply(MemoryStorage))
 TestFaultyStorage = storage_contract(simply(lambda: FaultyStorage(MemoryStorage())))
