@@ -215,35 +215,22 @@ _SERIAL = Statement(
 )
 
 
-def _publishing(_insert: Any) -> Any:
+def _publishing(moment: Any) -> Any:
     earliest = bindparam("earliest", type_=_r.c.released_at.type)
     return (
         update(_r)
         .where(_mine)
         .values(
             serial=bindparam("serial"),
-            released_at=case((now() > earliest, now()), else_=earliest),
+            released_at=case((moment > earliest, moment), else_=earliest),
             removed_at=None,
             touched_at=None,
         )
     )
 
 
-_PUBLISH = Statement(_publishing)
-
-
-_PUBLISH_AT = Statement(
-    lambda _: (
-        update(_r)
-        .where(_mine)
-        .values(
-            serial=bindparam("serial"),
-            released_at=bindparam("moment"),
-            removed_at=None,
-            touched_at=None,
-        )
-    )
-)
+_PUBLISH = Statement(lambda _: _publishing(now()))
+_PUBLISH_AT = Statement(lambda _: _publishing(bindparam("moment", type_=_r.c.released_at.type)))
 
 
 def publish(transaction: Transaction, row: ReleaseRow, before: int, at: int | None = None) -> int:
@@ -255,7 +242,7 @@ def publish(transaction: Transaction, row: ReleaseRow, before: int, at: int | No
     if at is None:
         _change(transaction, _PUBLISH, row, serial=serial, earliest=before + 1)
     else:
-        _change(transaction, _PUBLISH_AT, row, serial=serial, moment=max(at, before + 1))
+        _change(transaction, _PUBLISH_AT, row, serial=serial, earliest=before + 1, moment=at)
     return serial
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -117,21 +117,11 @@ def _watched(state: State) -> Generator[Progress]:
         yield bar or _Told()
 
 
-@contextmanager
-def _session(state: State, *, dry_run: bool) -> Generator[Session | None]:
+def _session(state: State, *, dry_run: bool) -> AbstractContextManager[Session | None]:
     """A session; None where nothing is to be changed and there is no installation."""
-    try:
-        made = state.session(make=not dry_run)
-        session = made.__enter__()
-    except ConfigurationError:
-        if not dry_run or (state.settings().data / "catalog.db").exists():
-            raise
-        yield None
-        return
-    try:
-        yield session
-    finally:
-        made.__exit__(None, None, None)
+    if dry_run and not state.made():
+        return nullcontext()
+    return state.session(make=not dry_run)
 
 
 def _make(session: Session, address: str) -> None:
@@ -205,16 +195,14 @@ class OldServer:
     """The home of a conan_server that ``serve`` takes over: its server.conf stays in force."""
 
     home: Path
+    #: Its server.conf, as it was when we started.
+    conf: ServerConf
 
     @classmethod
     def at(cls, folder: str) -> OldServer:
-        """The one in a folder."""
-        return cls(Path(folder).expanduser().absolute())
-
-    @property
-    def conf(self) -> ServerConf:
-        """Its server.conf, read now; raises `ConfigurationError`."""
-        return read_server_conf(self.home, os.environ)
+        """The one in a folder; raises `ConfigurationError`."""
+        home = Path(folder).expanduser().absolute()
+        return cls(home, read_server_conf(home, os.environ))
 
     @property
     def data(self) -> Path:
@@ -224,13 +212,12 @@ class OldServer:
     @property
     def administrator(self) -> str:
         """A name for ours that nobody of the old server has."""
-        conf = self.conf
-        taken = conf.authenticator is not None or ADMIN in conf.users
+        taken = self.conf.authenticator is not None or ADMIN in self.conf.users
         return f"repocore-{ADMIN}" if taken else ADMIN
 
     def beneath(self) -> Mapping[str, Any]:
-        """Its settings, of which ours override keys."""
-        return settings_table(self.conf, hashed=False)
+        """Its settings as the file has them now, of which ours override keys."""
+        return settings_table(read_server_conf(self.home, os.environ), hashed=False)
 
     def take_over(self, state: State, registry: Registry, settings: Settings) -> list[str]:
         """Import its data, the first time; returns what is to be said of that.
@@ -240,11 +227,10 @@ class OldServer:
         mark = settings.data / _MARK
         if mark.exists() and not unfinished(settings.data):
             return []
-        conf = self.conf
         mark.write_text(_UNFINISHED, encoding="utf-8")
         session = registry.session(registry.admin())
         with _watched(state) as bar:
-            report = import_tree(session, "conan/main", conf.storage, progress=bar)
+            report = import_tree(session, "conan/main", self.conf.storage, progress=bar)
         if report.unreadable:
             for line in _lines(report, dry_run=False):
                 click.echo(line, err=True)
@@ -253,7 +239,7 @@ class OldServer:
         counts = {"at": datetime.now(UTC).isoformat(), **_counts(report)}
         mark.write_text(json.dumps(counts) + "\n", encoding="utf-8")
         stays = f"Users and permissions stay in {FILE_NAME}."
-        return [*_lines(report, dry_run=False), stays, *map(printable, conf.notes)]
+        return [*_lines(report, dry_run=False), stays, *map(printable, self.conf.notes)]
 
 
 def unfinished(data: Path) -> bool:

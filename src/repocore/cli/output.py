@@ -76,6 +76,10 @@ class State:
             data=self.data, config=self.config, environ=os.environ, beneath=beneath
         )
 
+    def made(self) -> bool:
+        """Whether there is an installation, as far as one can tell without opening it."""
+        return _is_made(self.settings())
+
     def manager(self) -> pluggy.PluginManager:
         """The plugins, with the command line's own hook."""
         # The registry's imports, SQLAlchemy among them: a second.

@@ -91,9 +91,7 @@ def serve(state: State, hosts: tuple[str, ...], port: int, workers: int, **more:
                 listeners = _after(old, state, registry, listeners)
             elif unfinished(settings.data):
                 click.echo(_HALF, err=True)
-            banner = _Banner.of(registry, listeners, start, local=local)
-            if old is not None:
-                banner = attrs.evolve(banner, governed=True)
+            banner = _Banner.of(registry, listeners, start, local=local, governed=old is not None)
 
         def ready() -> None:
             show(state, banner.described(), "\n".join(banner.lines()))
@@ -226,11 +224,17 @@ class _Banner:
     local: bool
     start: FirstStart
     #: Whether a server.conf says who may read.
-    governed: bool = False
+    governed: bool
 
     @classmethod
     def of(
-        cls, registry: Registry, listeners: list[socket.socket], start: FirstStart, *, local: bool
+        cls,
+        registry: Registry,
+        listeners: list[socket.socket],
+        start: FirstStart,
+        *,
+        local: bool,
+        governed: bool = False,
     ) -> _Banner:
         session = registry.session(registry.admin())
         return cls(
@@ -246,6 +250,7 @@ class _Banner:
             ),
             local=local,
             start=start,
+            governed=governed,
         )
 
     @property

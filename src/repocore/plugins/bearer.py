@@ -110,11 +110,10 @@ def _principal(registry: Registry, claims: Mapping[str, Any]) -> Principal:
     if account is None and "via" not in claims:
         message = "The account of this login is gone."
         raise NotAuthenticatedError(message)
-    groups: frozenset[str] = frozenset(claims.get("groups", ()))
     scope, token_id = _scope(registry, claims)
     return Principal(
         name=name,
-        groups=groups | account.groups if account else groups,
+        groups=frozenset(claims.get("groups", ())),  # the registry adds the account's
         scope=scope,
         via="bearer",
         token_id=token_id,

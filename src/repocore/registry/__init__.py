@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from repocore.registry.access import Access
 from repocore.registry.auditing import CheckReport, CollectReport
-from repocore.registry.passwords import TOKEN_PREFIX
+from repocore.registry.passwords import TOKEN_PREFIX, hash_password, verify_password
 from repocore.registry.registry import Registry
 from repocore.registry.retention import Outdated, RetentionReport
 from repocore.registry.session import Session
@@ -26,4 +26,6 @@ __all__ = [
     "Session",
     "Usage",
     "UsageReport",
+    "hash_password",
+    "verify_password",
 ]

@@ -14,8 +14,7 @@ from old_conan import CONAN_1, SERVER_2, kept, wanted
 
 from repocore import Action, Principal, Resource
 from repocore.model.decisions import decide
-
-server_conf = pytest.importorskip("repocore.plugins.conan.server_conf")
+from repocore.plugins.conan import server_conf
 
 ORACLE = Path(__file__).parents[2] / "support" / "permission_oracle.py"
 WRITES = (Action.WRITE, Action.OVERWRITE, Action.DELETE)

@@ -11,10 +11,12 @@ from typing import Final
 from repocore.errors import (
     AccessDeniedError,
     ChecksumMismatchError,
+    InvalidPackageError,
     InvalidPathError,
     MissingError,
+    UploadRejectedError,
 )
-from repocore.http import Request, Response
+from repocore.http import Request, Response, Route
 from repocore.model import Digest, release_key
 from repocore.plugins.conan.references import (
     ConanReference,
@@ -28,6 +30,7 @@ from repocore.registry import Session
 __all__ = [
     "Handler",
     "announced_by",
+    "conan_route",
     "finding",
     "no_file",
     "no_package",
@@ -124,6 +127,23 @@ def finding(handler: Handler, missing: Callable[[Request], str]) -> Handler:
 
     answer.__doc__ = handler.__doc__
     return answer
+
+
+# A client repeats an upload that was answered 422, and stops at 400.
+_ERRORS: Final[dict[type[Exception], int]] = {InvalidPackageError: 400, UploadRejectedError: 400}
+
+
+def conan_route(method: str, template: str, handler: Handler) -> Route[Session]:
+    """A route of Conan repositories; its summary is the first line of the handler's docstring."""
+    summary = (handler.__doc__ or "").strip().splitlines()[0]
+    return Route(
+        method=method,
+        template=template,
+        handler=handler,
+        summary=summary,
+        format="conan",
+        errors=_ERRORS if method == "PUT" else {},
+    )
 
 
 def announced_by(request: Request) -> tuple[Digest, ...]:

@@ -8,16 +8,22 @@ from __future__ import annotations
 import difflib
 import heapq
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
 import attrs
 
-from repocore.errors import InvalidPathError, RejectedError, ReleaseMissingError
+from repocore.errors import RejectedError, ReleaseMissingError
 from repocore.model import Release, release_key
 from repocore.plugins.conan.references import ConanReference, PackageReference
-from repocore.plugins.conan.search import MOST_PATTERN, literal_prefix, reference_matcher
+from repocore.plugins.conan.search import (
+    check_pattern,
+    info_pairs,
+    info_sections,
+    literal_prefix,
+    reference_matcher,
+)
 from repocore.registry import Session
 
 __all__ = [
@@ -103,26 +109,15 @@ class RecipeView:
 
 def parse_info(content: str) -> PackageInfo:
     """Read a conaninfo.txt of Conan 1 or 2; what is in neither's form is left out."""
-    sections: dict[str, list[str]] = {}
-    current: list[str] = []
-    for line in map(str.strip, content.splitlines()):
-        if line.startswith("[") and line.endswith("]"):
-            current = sections.setdefault(line[1:-1], [])
-        elif line:
-            current.append(line)
+    sections = info_sections(content)
     # Conan 1 writes what was required in full below another heading, with ids of packages.
     full = [line.partition(":")[0] for line in sections.get("full_requires", ())]
     return PackageInfo(
-        settings=_pairs(sections.get("settings", ())),
-        options=_pairs(sections.get("options", ())),
+        settings=info_pairs(sections.get("settings", ())),
+        options=info_pairs(sections.get("options", ())),
         requires=tuple(full or sections.get("requires", ())),
         conan1=bool(sections.get("recipe_hash")),
     )
-
-
-def _pairs(lines: Iterable[str]) -> dict[str, str]:
-    pairs = (line.partition("=") for line in lines)
-    return {name: value for name, equals, value in pairs if equals}
 
 
 def default_repository(session: Session) -> str:
@@ -146,10 +141,7 @@ def find(session: Session, address: str, pattern: str) -> Iterator[str]:
     Raises `InvalidPathError` for a pattern that no reference is as long as, and what
     ``session.releases.packages`` raises.
     """
-    if len(pattern) > MOST_PATTERN:
-        message = f"A search pattern has at most {MOST_PATTERN} characters."
-        raise InvalidPathError(message)
-    matches = reference_matcher(pattern, ignore_case=True)
+    matches = reference_matcher(check_pattern(pattern), ignore_case=True)
     for name, version in session.releases.packages(address, prefix=literal_prefix(pattern)):
         if matches(name, version):
             yield _printed(name, version)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from argon2 import PasswordHasher
-
 from repocore.model import Effect, Rule
 from repocore.plugins.conan.server_conf import ServerConf, rules_of
+from repocore.registry import hash_password
 
 __all__ = ["settings_table"]
 
@@ -54,9 +53,8 @@ def _plugin(conf: ServerConf, *, hashed: bool) -> Mapping[str, Any]:
         if path is not None:
             table[kind] = str(path)
     if conf.users:
-        hasher = PasswordHasher()
         table["users"] = {
-            name: hasher.hash(password) if hashed else password
+            name: hash_password(password) if hashed else password
             for name, password in conf.users.items()
         }
     return table

@@ -21,9 +21,6 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
-from argon2 import PasswordHasher
-from argon2.exceptions import Argon2Error, InvalidHashError
-
 from repocore.errors import ConfigurationError, NotAuthenticatedError, PluginError
 from repocore.markers import hookimpl
 from repocore.model import (
@@ -36,7 +33,7 @@ from repocore.model import (
     Survey,
 )
 from repocore.plugins.conan.settings import ConanSettings
-from repocore.registry import Registry
+from repocore.registry import Registry, verify_password
 
 __all__ = [
     "Reference",
@@ -94,7 +91,6 @@ Check = Callable[[str | None, Reference], Any]
 
 _authenticators: WeakKeyDictionary[Registry, Any] = WeakKeyDictionary()
 _authorizers: WeakKeyDictionary[Registry, Any] = WeakKeyDictionary()
-_hasher: Final = PasswordHasher()
 
 
 def _settings(registry: Registry) -> ConanSettings:
@@ -218,10 +214,7 @@ def _asked(plugin: Any, name: str, password: str) -> Principal | None:
 
 def _same(stored: str, password: str) -> bool:
     if stored.startswith("$argon2"):
-        try:
-            return _hasher.verify(stored, password)
-        except (Argon2Error, InvalidHashError):
-            return False
+        return verify_password(stored, password)
     return hmac.compare_digest(stored.encode(), password.encode())
 
 

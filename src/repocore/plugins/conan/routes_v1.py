@@ -14,11 +14,9 @@ import attrs
 
 from repocore.errors import (
     FileMissingError,
-    InvalidPackageError,
     InvalidPathError,
     ReleaseMissingError,
     TooLargeError,
-    UploadRejectedError,
 )
 from repocore.http import Request, Response, Route
 from repocore.model import Action, File, FilePath, Resource
@@ -26,6 +24,7 @@ from repocore.plugins.conan import transfers
 from repocore.plugins.conan.asking import (
     Handler,
     announced_by,
+    conan_route,
     finding,
     no_file,
     no_recipe,
@@ -330,18 +329,8 @@ _TABLE: Final[tuple[tuple[str, str, Handler, Callable[[Request], str]], ...]] = 
     ("PUT", "/v1/files/{file:path}", send, no_file),
 )
 
-# A client repeats what was answered 422, and stops at 400.
-_ERRORS: Final[dict[type[Exception], int]] = {InvalidPackageError: 400, UploadRejectedError: 400}
-
 
 def routes() -> Iterator[Route[Session]]:
     """The routes of a Conan repository for clients without revisions."""
     for method, template, handler, missing in _TABLE:
-        yield Route(
-            method=method,
-            template=template,
-            handler=finding(handler, missing),
-            summary=(handler.__doc__ or "").strip().splitlines()[0],
-            format="conan",
-            errors=_ERRORS,
-        )
+        yield conan_route(method, template, finding(handler, missing))

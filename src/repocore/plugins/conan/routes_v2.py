@@ -12,16 +12,14 @@ from datetime import datetime
 from typing import Final
 
 from repocore.errors import (
-    InvalidPackageError,
-    InvalidPathError,
     ReleaseMissingError,
-    UploadRejectedError,
 )
 from repocore.http import Request, Response, Route
 from repocore.model import Digest
 from repocore.plugins.conan.asking import (
     Handler,
     announced_by,
+    conan_route,
     finding,
     no_file,
     no_package,
@@ -35,7 +33,7 @@ from repocore.plugins.conan.asking import (
     rrev_of,
 )
 from repocore.plugins.conan.paths import ConanFile, SourceFile
-from repocore.plugins.conan.search import MOST_PATTERN, literal_prefix, packages, recipes
+from repocore.plugins.conan.search import check_pattern, literal_prefix, packages, recipes
 from repocore.plugins.conan.users import authenticate, check_credentials, ping
 from repocore.registry import Session
 
@@ -178,10 +176,7 @@ def _deploy(
 
 def search_recipes(session: Session, request: Request) -> Response:
     """References that match ``q``, ordered by name, version, user, channel."""
-    pattern = request.query.get("q", "")
-    if len(pattern) > MOST_PATTERN:
-        message = f"A search pattern has at most {MOST_PATTERN} characters."
-        raise InvalidPathError(message)
+    pattern = check_pattern(request.query.get("q", ""))
     ignore_case = request.query.get("ignorecase", "true").lower() != "false"
     found = session.releases.packages(request.repository, prefix=literal_prefix(pattern))
     return Response.json({"results": recipes(found, pattern, ignore_case=ignore_case)})
@@ -262,9 +257,9 @@ def put_source(session: Session, request: Request) -> Response:
 def routes() -> Iterator[Route[Session]]:
     """Every route of a Conan repository."""
     for method, template, handler in _SITE:
-        yield _route(method, template, handler)
+        yield conan_route(method, template, handler)
     for method, template, handler, missing in _TABLE:
-        yield _route(method, template, finding(handler, missing))
+        yield conan_route(method, template, finding(handler, missing))
 
 
 #: Conan 1 logs in under v1 even where it speaks v2 otherwise; Conan 2 pings there.
@@ -299,18 +294,3 @@ _TABLE: Final[tuple[tuple[str, str, Handler, Callable[[Request], str]], ...]] = 
     ("GET", "/sources/{file}", get_source, no_file),
     ("PUT", "/sources/{file}", put_source, no_file),
 )
-
-# A client repeats an upload that was answered 422, and stops at 400.
-_ERRORS: Final[dict[type[Exception], int]] = {InvalidPackageError: 400, UploadRejectedError: 400}
-
-
-def _route(method: str, template: str, handler: Handler) -> Route[Session]:
-    summary = (handler.__doc__ or "").strip().splitlines()[0]
-    return Route(
-        method=method,
-        template=template,
-        handler=handler,
-        summary=summary,
-        format="conan",
-        errors=_ERRORS if method == "PUT" else {},
-    )

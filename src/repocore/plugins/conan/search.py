@@ -8,10 +8,20 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
+from repocore.errors import InvalidPathError
 from repocore.model import Release
 from repocore.plugins.conan.references import NOBODY
 
-__all__ = ["MOST_PATTERN", "literal_prefix", "packages", "recipes", "reference_matcher"]
+__all__ = [
+    "MOST_PATTERN",
+    "check_pattern",
+    "info_pairs",
+    "info_sections",
+    "literal_prefix",
+    "packages",
+    "recipes",
+    "reference_matcher",
+]
 
 _SPECIAL = re.compile(r"[*?\[/@]")
 #: The longest reference has 200 characters; this leaves room for wildcards and sets.
@@ -56,6 +66,14 @@ def _prefixes(name: str, full_version: str) -> Iterator[str]:
     yield f"{text}/{channel}"
 
 
+def check_pattern(pattern: str) -> str:
+    """The pattern; raises `InvalidPathError` for one that no reference is as long as."""
+    if len(pattern) > MOST_PATTERN:
+        message = f"A search pattern has at most {MOST_PATTERN} characters."
+        raise InvalidPathError(message)
+    return pattern
+
+
 def recipes(found: Iterable[tuple[str, str]], pattern: str, *, ignore_case: bool) -> list[str]:
     """The references among (name, full version) that match, printed, in their order."""
     matches = reference_matcher(pattern, ignore_case=ignore_case)
@@ -87,13 +105,10 @@ def _described(release: Release, parsed: bool) -> dict[str, Any]:  # noqa: FBT00
 
 
 def _conan1(content: str, parsed: bool) -> dict[str, Any]:  # noqa: FBT001 - as it came
-    sections = _sections(content)
+    sections = info_sections(content)
     if not parsed and not sections.get("recipe_hash"):
         return {}
-    pairs = {
-        name: dict(line.split("=", 1) for line in sections.get(name, ()) if "=" in line)
-        for name in ("settings", "options")
-    }
+    pairs = {name: info_pairs(sections.get(name, ())) for name in ("settings", "options")}
     return {
         **pairs,
         "full_requires": sections.get("full_requires", []),
@@ -101,7 +116,8 @@ def _conan1(content: str, parsed: bool) -> dict[str, Any]:  # noqa: FBT001 - as 
     }
 
 
-def _sections(content: str) -> dict[str, list[str]]:
+def info_sections(content: str) -> dict[str, list[str]]:
+    """The lines of a conaninfo.txt below each of its headings."""
     sections: dict[str, list[str]] = {}
     current: list[str] = []
     for line in map(str.strip, content.splitlines()):
@@ -110,3 +126,9 @@ def _sections(content: str) -> dict[str, list[str]]:
         elif line:
             current.append(line)
     return sections
+
+
+def info_pairs(lines: Iterable[str]) -> dict[str, str]:
+    """Names and values of ``name=value`` lines; other lines are left out."""
+    pairs = (line.partition("=") for line in lines)
+    return {name: value for name, equals, value in pairs if equals}
