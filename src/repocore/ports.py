@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import BinaryIO, Protocol, runtime_checkable
 
-from repocore.model import BlobKey, Checksums, DraftRelease, File, FileFacts, FilePath, Grain
+import attrs
 
-__all__ = ["BlobWriter", "Format", "LinkingStorage", "Progress", "StagedContent", "Storage"]
+from repocore.model import (
+    BlobKey,
+    Checksums,
+    DraftRelease,
+    File,
+    FileFacts,
+    FilePath,
+    Grain,
+    Repository,
+)
+
+__all__ = [
+    "BlobWriter",
+    "DocumentOutput",
+    "DocumentWriter",
+    "Format",
+    "Indexer",
+    "LinkingStorage",
+    "Listed",
+    "Progress",
+    "ReleaseQuery",
+    "StagedContent",
+    "Storage",
+]
 
 
 class BlobWriter(Protocol):
@@ -144,6 +168,144 @@ class Format(Protocol):
 
     def sort_key(self, version: str) -> bytes:
         """A key whose byte order is the order of versions."""
+        ...
+
+
+@attrs.frozen
+class Listed:
+    """A listed release as an indexer sees it; ``released_at`` is in microseconds since 1970."""
+
+    name: str
+    package: str
+    version: str
+    section: str
+    released_at: int
+    record: bytes
+    extra: bytes
+
+
+class ReleaseQuery(Protocol):
+    """The releases of one partition, all from one snapshot.
+
+    For documents of a whole repository ``partition`` is empty, and `partitions` has the rest.
+    """
+
+    @property
+    def repository(self) -> Repository:
+        """Whose releases they are."""
+        ...
+
+    @property
+    def partition(self) -> str:
+        """Its name; empty for the whole repository."""
+        ...
+
+    @property
+    def serial(self) -> int:
+        """The partition's serial; of a whole repository, the sum of all partitions'."""
+        ...
+
+    @property
+    def previous(self) -> int:
+        """The serial that the documents of this kind were last made from; 0 where they never were,
+        or were made by other code or settings.
+        """
+        ...
+
+    def records(self) -> Iterator[Sequence[tuple[str, str, int, bytes]]]:
+        """(name, section, released_at, record) of the listed releases by name, in chunks."""
+        ...
+
+    def listed(self, packages: Iterable[str] | None = None) -> Iterator[Sequence[Listed]]:
+        """The listed releases, of these packages or of all, by package and name, in chunks."""
+        ...
+
+    def changed(self, since: int) -> set[str]:
+        """The packages with a release that came, changed or went after a serial."""
+        ...
+
+    def withdrawn(self) -> list[str]:
+        """The names of releases that were listed once and are not now, in order."""
+        ...
+
+    def document(self, path: FilePath) -> bytes | None:
+        """A document of the generation before, or None; for small ones."""
+        ...
+
+    def partitions(self) -> Sequence[ReleaseQuery]:
+        """Each partition of the repository, by name, from the same snapshot."""
+        ...
+
+
+class DocumentWriter(Protocol):
+    """One document on its way; published with its generation."""
+
+    def write(self, chunk: bytes, /) -> None:
+        """Add a chunk; raises `StorageFullError` or `StorageError`."""
+        ...
+
+
+class DocumentOutput(Protocol):
+    """Where an indexer puts a generation of documents."""
+
+    def open(self, path: FilePath, media_type: str) -> AbstractContextManager[DocumentWriter]:
+        """Write a document in pieces; two of one path raise `DuplicateDocumentError`.
+
+        What an earlier generation had and this one has not is gone with it.
+        """
+        ...
+
+    def add(self, path: FilePath, content: bytes, media_type: str) -> None:
+        """Write an immutable document, whose path has the digest of its content.
+
+        It stays for days after the generation in which `drop` names it.
+        """
+        ...
+
+    def drop(self, path: FilePath) -> None:
+        """The generation does without this immutable document."""
+        ...
+
+
+class Indexer(Protocol):
+    """Derives one kind of documents from releases.
+
+    The documents of one kind and partition are one generation: all of one serial, published in
+    one transaction.  Same releases, same bytes, whatever was there before.
+    """
+
+    @property
+    def format(self) -> str:
+        """The name of the format whose repositories it indexes."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """Its name, unique for the format."""
+        ...
+
+    @property
+    def variant(self) -> str:
+        """What besides releases goes into its documents; another one makes them all anew."""
+        ...
+
+    def partition(self, path: FilePath) -> str | None:
+        """The partition that a path is a document of, ``""`` for the whole repository; else None.
+
+        It must not depend on what there is: a document that was not made is missing.
+        """
+        ...
+
+    def is_immutable(self, path: FilePath) -> bool:
+        """Whether such a document never changes, so that no reader waits for a newer one."""
+        ...
+
+    def standing(self, partition: str) -> bool:
+        """Whether there are documents of a partition that never had a release."""
+        ...
+
+    def make(self, query: ReleaseQuery, output: DocumentOutput) -> None:
+        """Make the generation of a query; ``query.previous`` lets it make only what has changed."""
         ...
 
 

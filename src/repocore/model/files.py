@@ -43,7 +43,13 @@ class FileFacts:
     parent: str | None = None
     #: Paths of the same release that this file takes the place of, in the same transaction.
     replaces: tuple[FilePath, ...] = ()
+    #: The file is the whole release: its record and extra take the place of what was there.
+    sole: bool = False
+    #: The format's word for the list of a document that the release is in.
+    section: str = ""
     record: bytes = b"{}"
+    #: Bytes of the format's own, ready for its documents; kept beside the record.
+    extra: bytes = b""
 
 
 @attrs.frozen(kw_only=True)
