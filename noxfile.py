@@ -89,7 +89,7 @@ def lowest_versions() -> list[str]:
     """A pin to its lower bound for each dependency that the product itself declares."""
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = list(project["dependencies"])
-    for extra in (*OPTIONAL, "cli", "jwt", "postgres", "server", "testing", "web"):
+    for extra in (*OPTIONAL, "cli", "conda", "jwt", "postgres", "server", "testing", "web"):
         wanted += project["optional-dependencies"][extra]
     pins = []
     for requirement in wanted:

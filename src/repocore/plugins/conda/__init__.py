@@ -1,0 +1,1 @@
+"""The conda plugin: channels of packages, for conda, mamba, rattler and pixi."""
