@@ -25,6 +25,10 @@ __all__ = [
     "ImmutableFileError",
     "InvalidPackageError",
     "InvalidPathError",
+    "JobCancelledError",
+    "JobError",
+    "JobMissingError",
+    "JobTimeoutError",
     "LengthRequiredError",
     "MissingError",
     "NoPluginForUrlError",
@@ -88,6 +92,13 @@ class ReleaseMissingError(MissingError):
     """No visible release of that name in the partition."""
 
     message: str = "There is no such release."
+
+
+@attrs.define(eq=False)
+class JobMissingError(MissingError):
+    """No job of that number, or it is somebody else's."""
+
+    message: str = "There is no such job."
 
 
 @attrs.define(eq=False)
@@ -234,3 +245,22 @@ class NoPluginForUrlError(PluginError):
 @attrs.define(eq=False)
 class DuplicateFormatError(PluginError):
     """Two plugins bring a format of one name."""
+
+
+@attrs.define(eq=False)
+class JobError(RepocoreError):
+    """A job cannot be done.  A handler raises it where another attempt would not help either."""
+
+
+@attrs.define(eq=False)
+class JobCancelledError(JobError):
+    """A job was asked to give up; ``Progress.check`` raises it, and a handler lets it pass."""
+
+    message: str = "The job was cancelled."
+
+
+@attrs.define(eq=False)
+class JobTimeoutError(JobError):
+    """A job takes longer than it may, or than somebody would wait."""
+
+    message: str = "The job did not end in time."

@@ -27,11 +27,14 @@ from repocore.model.events import (
     Event,
     FileAdded,
     FileRemoved,
+    JobFinished,
+    JobSubmitted,
     ReleaseAdded,
     ReleaseRemoved,
     RepositoryChanged,
 )
 from repocore.model.files import Blob, File, FileFacts
+from repocore.model.jobs import Job, JobOutput, JobProgress, JobState, Payload
 from repocore.model.paths import FilePath, check_segment
 from repocore.model.releases import DraftRelease, Release, release_key
 from repocore.model.repositories import Mode, Policy, Repository, split_address
@@ -59,9 +62,16 @@ __all__ = [
     "FileRemoved",
     "Grain",
     "Hasher",
+    "Job",
+    "JobFinished",
+    "JobOutput",
+    "JobProgress",
+    "JobState",
+    "JobSubmitted",
     "Mode",
     "Password",
     "Pattern",
+    "Payload",
     "Policy",
     "Principal",
     "Release",

@@ -9,6 +9,8 @@ __all__ = [
     "Event",
     "FileAdded",
     "FileRemoved",
+    "JobFinished",
+    "JobSubmitted",
     "ReleaseAdded",
     "ReleaseRemoved",
     "RepositoryChanged",
@@ -78,4 +80,32 @@ class AccountChanged:
     by: str
 
 
-Event = FileAdded | FileRemoved | ReleaseAdded | ReleaseRemoved | RepositoryChanged | AccountChanged
+@attrs.frozen(kw_only=True)
+class JobSubmitted:
+    """A job is queued; one that was queued already is not told of again."""
+
+    job: int
+    kind: str
+    by: str
+
+
+@attrs.frozen(kw_only=True)
+class JobFinished:
+    """A job has ended: its state is done, failed or cancelled."""
+
+    job: int
+    kind: str
+    state: str
+    by: str
+
+
+Event = (
+    FileAdded
+    | FileRemoved
+    | ReleaseAdded
+    | ReleaseRemoved
+    | RepositoryChanged
+    | AccountChanged
+    | JobSubmitted
+    | JobFinished
+)
