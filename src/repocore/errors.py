@@ -20,6 +20,8 @@ __all__ = [
     "ChecksumMismatchError",
     "ConfigurationError",
     "ConflictError",
+    "DocumentPendingError",
+    "DuplicateDocumentError",
     "DuplicateFormatError",
     "FileMissingError",
     "ImmutableFileError",
@@ -219,6 +221,13 @@ class StorageError(RepocoreError):
 
 
 @attrs.define(eq=False)
+class DocumentPendingError(StorageError):
+    """A document is being made for the first time, and takes long."""
+
+    message: str = "The document is being made; ask again in a moment."
+
+
+@attrs.define(eq=False)
 class BlobMissingError(StorageError):
     """The storage holds no bytes under that key, though the catalog names it."""
 
@@ -240,6 +249,11 @@ class PluginError(RepocoreError):
 @attrs.define(eq=False)
 class NoPluginForUrlError(PluginError):
     """No registered plugin opens a URL of that scheme."""
+
+
+@attrs.define(eq=False)
+class DuplicateDocumentError(PluginError):
+    """Two documents of one path, or one outside of what its indexer is for."""
 
 
 @attrs.define(eq=False)

@@ -36,7 +36,7 @@ from repocore.model import (
     Resource,
     Survey,
 )
-from repocore.ports import Format, StagedContent, Storage
+from repocore.ports import Format, Indexer, StagedContent, Storage
 from repocore.registry import Registry, Session
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "repocore_authorize",
     "repocore_event",
     "repocore_formats",
+    "repocore_indexers",
     "repocore_issue",
     "repocore_redeem",
     "repocore_routes",
@@ -75,6 +76,15 @@ def repocore_settings() -> Mapping[str, type]:
 @hookspec
 def repocore_formats() -> Iterable[Format]:
     """Bring formats; two of one name raise `DuplicateFormatError`.  Asked once."""
+    raise AssertionError
+
+
+@hookspec
+def repocore_indexers() -> Iterable[Indexer]:
+    """Bring indexers, which make documents from the releases of a repository.
+
+    Two of one kind and format raise `DuplicateDocumentError`.  Asked once.
+    """
     raise AssertionError
 
 

@@ -91,6 +91,10 @@ class FileContent:
     url: Callable[[timedelta], str | None]
     location: str | None
     served: Callable[[], None] = lambda: None
+    #: Of a document: the serial that it was made from.
+    serial: int | None = None
+    #: Of a document: whether there may be a newer one, which takes too long to make.
+    late: bool = False
 
 
 @attrs.frozen

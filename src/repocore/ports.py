@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from typing import BinaryIO, Protocol, runtime_checkable
+from typing import Any, BinaryIO, Generic, Protocol, TypeVar, runtime_checkable
 
 import attrs
 
 from repocore.model import (
+    Action,
     BlobKey,
     Checksums,
     DraftRelease,
+    Event,
     File,
     FileFacts,
     FilePath,
     Grain,
+    Job,
+    Payload,
     Repository,
+    Resource,
 )
 
 __all__ = [
     "BlobWriter",
+    "ConfigurableFormat",
     "DocumentOutput",
     "DocumentWriter",
     "Format",
     "Indexer",
+    "JobHandler",
+    "JobRunner",
     "LinkingStorage",
     "Listed",
     "Progress",
@@ -171,6 +179,15 @@ class Format(Protocol):
         ...
 
 
+@runtime_checkable
+class ConfigurableFormat(Protocol):
+    """A format whose repositories have options of their own; a `Format` may be one."""
+
+    def check_options(self, options: Mapping[str, Any], /) -> None:
+        """Return where they mean something; else raise `RejectedError`, with every mistake."""
+        ...
+
+
 @attrs.frozen
 class Listed:
     """A listed release as an indexer sees it; ``released_at`` is in microseconds since 1970."""
@@ -306,6 +323,61 @@ class Indexer(Protocol):
 
     def make(self, query: ReleaseQuery, output: DocumentOutput) -> None:
         """Make the generation of a query; ``query.previous`` lets it make only what has changed."""
+        ...
+
+
+SessionT = TypeVar("SessionT")
+
+
+def _administrators(_payload: Payload) -> tuple[Action, Resource]:
+    return Action.ADMIN, Resource()
+
+
+@attrs.frozen(kw_only=True)
+class JobHandler(Generic[SessionT]):
+    """A kind of job: what does it, who may submit it, how long it may take.
+
+    ``run(session, payload, progress)`` returns a sentence on what it did, or None.  It is
+    idempotent: a worker that dies leaves it half done, and another begins anew.  The session may
+    do everything, in the name of who submitted the job; ``needs(payload)`` says what that takes.
+    It calls ``progress.check()`` wherever it can be ended, and lets pass what that raises.
+    `JobError`, `RejectedError`, `AccessError` and `ConfigurationError` end the job; any other
+    exception has it tried again, ``attempts`` times (the setting's otherwise).
+    """
+
+    run: Callable[[SessionT, Payload, Progress], str | None]
+    #: The line in lists.
+    summary: str
+    needs: Callable[[Payload], tuple[Action, Resource]] = _administrators
+    attempts: int | None = None
+    #: How long one attempt may take; then ``check`` raises `JobTimeoutError`.
+    timeout: timedelta | None = None
+
+
+class JobRunner(Protocol):
+    """Who sees to it that jobs are run."""
+
+    def submit(self, emit: Callable[[Event], None], job: Job) -> None:
+        """A job is being queued; called within the transaction of its row, maybe more than once.
+
+        ``emit`` tells listeners in the same commit; whoever looks at the rows needs nothing.
+        """
+        ...
+
+    def wake(self) -> None:
+        """Jobs were committed: do not wait to look for them."""
+        ...
+
+    def run(self, until: Callable[[], bool]) -> None:
+        """Run jobs, and return soon after ``until()`` is true or ``close`` was called."""
+        ...
+
+    def cancel(self, number: int) -> None:
+        """A running job was cancelled; its row says so too."""
+        ...
+
+    def close(self) -> None:
+        """End; what runs is put back where its handler lets it.  Idempotent."""
         ...
 
 

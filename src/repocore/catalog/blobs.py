@@ -12,7 +12,18 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import attrs
-from sqlalchemy import Connection, Exists, bindparam, case, delete, exists, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from repocore.catalog import tables
 from repocore.catalog.dialects import now
@@ -40,6 +51,7 @@ __all__ = [
 
 _t = tables.blobs
 _f = tables.files
+_d = tables.documents
 
 
 @attrs.frozen
@@ -159,8 +171,9 @@ def candidates(
     ]
 
 
-def _named() -> Exists:
-    return exists().where(_f.c.digest == _t.c.digest)
+def _named() -> ColumnElement[bool]:
+    held = exists().where(_d.c.digest == _t.c.digest, _d.c.generation.is_not(None))
+    return or_(exists().where(_f.c.digest == _t.c.digest), held)
 
 
 def mark(transaction: Transaction, key: BlobKey, grace: int) -> bool:
@@ -174,8 +187,10 @@ def mark(transaction: Transaction, key: BlobKey, grace: int) -> bool:
     if row is None or not (row.deleting or row.old):
         return False
     # A second statement: under READ COMMITTED only it sees what was committed before the lock.
-    if transaction.execute(select(_f.c.id).where(_f.c.digest == key.digest).limit(1)).first():
-        return False
+    held = (_d.c.digest == key.digest) & _d.c.generation.is_not(None)
+    for named in (select(_f.c.id).where(_f.c.digest == key.digest), select(_d.c.path).where(held)):
+        if transaction.execute(named.limit(1)).first():
+            return False
     transaction.execute(update(_t).where(mine).values(deleting=True))
     return True
 

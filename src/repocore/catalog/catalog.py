@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from repocore.catalog.dialects import open_dialect
+from repocore.catalog.dialects import Dialect, open_dialect
 from repocore.catalog.hot import Hot
 from repocore.catalog.transactions import Transaction
 from repocore.errors import ConfigurationError, StorageError, StorageFullError
@@ -22,7 +22,7 @@ __all__ = ["HEAD", "Catalog"]
 _log = logging.getLogger(__name__)
 
 #: The newest revision in ``migrations/versions``.
-HEAD = "0001"
+HEAD = "0003"
 _MIGRATING = 0x7265706F
 #: PostgreSQL ends one of two transactions that wait for each other.
 _GIVEN_UP = frozenset({"40P01", "40001"})
@@ -61,6 +61,11 @@ class Catalog:
                 if not again or attempt == _ATTEMPTS - 1:
                     raise _storage_error(cause) from error
         raise AssertionError
+
+    @property
+    def dialect(self) -> Dialect:
+        """The database, for queries that run by its driver."""
+        return self._dialect
 
     @contextmanager
     def snapshot(self) -> Generator[Connection]:

@@ -72,7 +72,7 @@ def commit(transaction: Transaction, change: FileChange) -> File | None:
     repositories.charge(transaction, change.repository, -removed)
     if row.released and (replaced or removed) and not (facts.mutable or change.may_overwrite):
         raise _refusal(change)
-    _publish(transaction, change, row)
+    _publish(transaction, change, row, replaced=replaced)
     if row.released:
         _tell_file(transaction, change)
     return file
@@ -140,6 +140,20 @@ def _draft(
     """The row of the file's release, made or brought up to date."""
     facts = change.facts
     row = drafts.find(transaction, change.repository.id, partition, release)
+    made = _written(transaction, change, row, partition, release)
+    if facts.extra and (row is None or made.record != row.record or not made.released):
+        drafts.keep_extra(transaction, made, facts.extra)
+    return made
+
+
+def _written(
+    transaction: Transaction,
+    change: FileChange,
+    row: ReleaseRow | None,
+    partition: str,
+    release: str,
+) -> ReleaseRow:
+    facts = change.facts
     if row is None:
         return drafts.add(
             transaction,
@@ -151,13 +165,15 @@ def _draft(
                 version=facts.version or "",
                 parent=facts.parent,
                 record=facts.record,
+                section=facts.section,
             ),
             change.sort_key,
         )
+    row = attrs.evolve(row, section=facts.section)
     if row.removed and row.released:
         # Uploaded again after its deletion: a draft, that stays a tombstone until it is whole.
         return drafts.begin_again(transaction, row, facts.record)
-    record = _merged(row.record, facts.record)
+    record = facts.record if facts.sole else _merged(row.record, facts.record)
     if not row.released or record != row.record:
         return drafts.touch(transaction, row, record)
     return row
@@ -179,8 +195,19 @@ def _make_room(transaction: Transaction, change: FileChange) -> int:
     return files.remove(transaction, files.select_paths(change.repository.id, paths))[1]
 
 
-def _publish(transaction: Transaction, change: FileChange, row: ReleaseRow) -> None:
-    """Release what became whole; put an older release in front when it is announced again."""
+def _publish(
+    transaction: Transaction, change: FileChange, row: ReleaseRow, *, replaced: bool
+) -> None:
+    """Release what became whole; put an older release in front when it is announced again.
+
+    A release that is one file is published anew with other bytes, and keeps the time of an
+    importer: its partition is not ordered by time.
+    """
+    if change.facts.sole:
+        if not row.released or replaced:
+            serial = drafts.publish(transaction, row, 0, change.released_at)
+            _tell_release(transaction, change, row, serial)
+        return
     announces = change.facts.announces and change.released_at is None
     if change.facts.mutable or (row.released and not announces):
         return

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol, TypeVar, cast
 
@@ -33,6 +34,7 @@ from repocore.errors import ConfigurationError
 __all__ = ["Dialect", "PostgreSQL", "SQLite", "now", "open_dialect"]
 
 T = TypeVar("T")
+_CURSORS = itertools.count(1)
 
 
 class now(FunctionElement[int]):  # noqa: N801 - reads as the SQL function that it is
@@ -71,6 +73,12 @@ class Dialect(Protocol):
 
     def raw(self) -> Any:
         """A new DBAPI connection in autocommit, for one thread's hot statements."""
+        ...
+
+    def stream(
+        self, connection: Connection, statement: str, parameters: tuple[Any, ...], chunk: int
+    ) -> Iterator[Sequence[tuple[Any, ...]]]:
+        """Run a query, its parameters marked ``?``; its rows in chunks that are read as needed."""
         ...
 
     def single(self, name: str) -> AbstractContextManager[bool]:
@@ -145,6 +153,18 @@ class SQLite:
         """Do the work in a write transaction."""
         return self._writers.run(work)
 
+    def stream(
+        self, connection: Connection, statement: str, parameters: tuple[Any, ...], chunk: int
+    ) -> Iterator[Sequence[tuple[Any, ...]]]:
+        """Run a query; its rows in chunks that are read as needed."""
+        driver: Any = connection.connection.driver_connection
+        cursor = driver.execute(statement, parameters)
+        try:
+            while rows := cursor.fetchmany(chunk):
+                yield rows
+        finally:
+            cursor.close()
+
     def close(self) -> None:
         """Close every connection; idempotent."""
         self._writers.close()
@@ -201,6 +221,18 @@ class PostgreSQL:
         """Do the work in a write transaction."""
         with self.engine.begin() as connection:
             return work(connection)
+
+    def stream(
+        self, connection: Connection, statement: str, parameters: tuple[Any, ...], chunk: int
+    ) -> Iterator[Sequence[tuple[Any, ...]]]:
+        """Run a query; its rows in chunks that are read as needed."""
+        driver: Any = connection.connection.driver_connection
+        # Named, so that the server keeps the rows until they are asked for.
+        name = f"repocore_{next(_CURSORS)}"
+        with driver.cursor(name=name) as cursor:
+            cursor.execute(statement.replace("?", "%s"), parameters)
+            while rows := cursor.fetchmany(chunk):
+                yield rows
 
     @contextmanager
     def single(self, name: str) -> Generator[bool]:

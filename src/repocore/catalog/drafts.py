@@ -24,6 +24,7 @@ __all__ = [
     "draft_of",
     "find",
     "hold_parent",
+    "keep_extra",
     "lock",
     "newest",
     "publish",
@@ -32,6 +33,7 @@ __all__ = [
 
 _r = tables.releases
 _p = tables.partitions
+_x = tables.extras
 
 # Named apart from the columns: an UPDATE takes the columns' own names for what it sets.
 _partition = (_p.c.repository_id == bindparam("repository")) & (_p.c.name == bindparam("within"))
@@ -52,6 +54,7 @@ class ReleaseRow:
     version: str
     parent: str | None
     record: bytes
+    section: str = ""
     serial: int = 0
     released: bool = False
     removed: bool = False
@@ -122,10 +125,8 @@ def find(transaction: Transaction, repository: int, partition: str, name: str) -
     )
 
 
-_unset = {"released_at": None, "yanked_at": None, "removed_at": None}
-_ADD = Statement(
-    lambda _: insert(_r).values(statements.columns(_r, serial=0, touched_at=now(), **_unset))
-)
+_unset = {"serial": 0, "changed": 0, "released_at": None, "yanked_at": None, "removed_at": None}
+_ADD = Statement(lambda _: insert(_r).values(statements.columns(_r, touched_at=now(), **_unset)))
 
 
 def add(transaction: Transaction, row: ReleaseRow, sort_key: bytes) -> ReleaseRow:
@@ -141,8 +142,27 @@ def add(transaction: Transaction, row: ReleaseRow, sort_key: bytes) -> ReleaseRo
         sort_key=sort_key,
         parent=row.parent,
         record=row.record,
+        section=row.section,
     )
     return row
+
+
+def _keeping(insert: Insert) -> Any:
+    statement = insert(_x).values(statements.columns(_x))
+    return statement.on_conflict_do_update(
+        index_elements=[_x.c.repository_id, _x.c.partition, _x.c.name],
+        set_={"extra": statement.excluded.extra},
+    )
+
+
+_KEEP = Statement(_keeping)
+
+
+def keep_extra(transaction: Transaction, row: ReleaseRow, extra: bytes) -> None:
+    """Write the bytes beside a release's record."""
+    transaction.change(
+        _KEEP, repository_id=row.repository, partition=row.partition, name=row.name, extra=extra
+    )
 
 
 def draft_of(row: ReleaseRow, address: str) -> DraftRelease:
@@ -222,6 +242,8 @@ def _publishing(moment: Any) -> Any:
         .where(_mine)
         .values(
             serial=bindparam("serial"),
+            changed=bindparam("serial"),
+            section=bindparam("section"),
             released_at=case((moment > earliest, moment), else_=earliest),
             removed_at=None,
             touched_at=None,
@@ -240,9 +262,10 @@ def publish(transaction: Transaction, row: ReleaseRow, before: int, at: int | No
     """
     [(serial,)] = transaction.rows(_SERIAL, repository=row.repository, within=row.partition)
     if at is None:
-        _change(transaction, _PUBLISH, row, serial=serial, earliest=before + 1)
+        _change(transaction, _PUBLISH, row, serial=serial, section=row.section, earliest=before + 1)
     else:
-        _change(transaction, _PUBLISH_AT, row, serial=serial, earliest=before + 1, moment=at)
+        moment = {"moment": at, "earliest": before + 1, "section": row.section}
+        _change(transaction, _PUBLISH_AT, row, serial=serial, **moment)
     return serial
 
 

@@ -58,6 +58,23 @@ ORDER BY f.path
 """
 
 
+_DOCUMENT = """
+SELECT a.version, p.serial, g.serial, g.variant, d.digest, d.size, d.media_type, d.made_at,
+       d.generation, d.content, d.immutable
+FROM access a
+LEFT JOIN partitions p ON p.repository_id = ? AND p.name = ?
+LEFT JOIN generations g ON g.repository_id = ? AND g.partition = ? AND g.kind = ?
+LEFT JOIN documents d ON d.repository_id = ? AND d.path = ?
+"""
+
+_OVERVIEW = _DOCUMENT.replace(
+    "LEFT JOIN partitions p ON p.repository_id = ? AND p.name = ?",
+    """LEFT JOIN (
+  SELECT CAST(SUM(serial) AS BIGINT) AS serial FROM partitions
+  WHERE repository_id = ? AND name <> ?) p ON TRUE""",
+)
+
+
 class Hot:
     """The statements, bound to a database."""
 
@@ -66,10 +83,10 @@ class Hot:
         self._local = threading.local()
         self._opened: list[Any] = []
         self._lock = threading.Lock()
-        texts = (_VERSION, _LATEST, _RELEASES, _FILE, _FILES)
-        (self._version, self._latest, self._releases, self._file, self._files) = (
-            statement.replace("?", mark) for statement in texts
-        )
+        texts = (_VERSION, _LATEST, _RELEASES, _FILE, _FILES, _DOCUMENT, _OVERVIEW)
+        marked = (statement.replace("?", mark) for statement in texts)
+        (self._version, self._latest, self._releases, self._file, self._files, *rest) = marked
+        self._document, self._overview = rest
 
     def version(self) -> int:
         """The access version."""
@@ -90,6 +107,16 @@ class Hot:
     def files(self, repository: int, partition: str, release: str) -> Answer:
         """The path and the columns of `rows.file_of` for each file of a visible release."""
         return self._ask(self._files, (repository, partition, release))
+
+    def document(self, repository: int, partition: str, kind: str, path: str) -> Answer:
+        """One row: the partition's serial, the serial and variant of its generation of that kind,
+        and (digest, size, media type, made_at, generation, content, immutable) of the document at
+        the path; nulls for what there is not.  Of the partition ``""``, the sum of all serials.
+        """
+        statement = self._document if partition else self._overview
+        named = (repository, partition, repository, partition, kind, repository, path)
+        rows = self._all(statement, named)
+        return rows[0][0], [rows[0][1:]]
 
     def close(self) -> None:
         """Close the connections of every thread; idempotent."""

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from repocore.catalog import files, repositories, tables
 from repocore.catalog.dialects import now
@@ -34,6 +45,8 @@ __all__ = [
 _r = tables.releases
 _p = tables.partitions
 _f = tables.files
+_x = tables.extras
+_g = tables.generations
 _hanging = _r.alias("hanging")
 
 #: Releases whose files one statement deletes.
@@ -133,10 +146,13 @@ def yank(
 ) -> bool:
     """Take a release out of every list, or back in; False where it cannot be seen."""
     where = select_one(repository.id, partition, name) & _visible
-    changed = update(_r).where(where).values(yanked_at=now() if to else None)
+    other = _r.c.yanked_at.is_(None) if to else _r.c.yanked_at.is_not(None)
+    _hold(transaction, repository.id, partition)
+    changed = update(_r).where(where, other).values(yanked_at=now() if to else None)
     if transaction.execute(changed).rowcount == 0:
-        return False
-    _next_serial(transaction, repository.id, partition)
+        return transaction.execute(select(_r.c.name).where(where)).first() is not None
+    serial = _next_serial(transaction, repository.id, partition)
+    transaction.execute(update(_r).where(where).values(changed=serial))
     return True
 
 
@@ -171,8 +187,9 @@ def remove(
         if row.released_at is None:
             _forget_draft(transaction, mine)
             continue
-        gone = {"removed_at": now(), "serial": serial, "touched_at": None, "record": b"{}"}
-        transaction.execute(update(_r).where(mine).values(**gone))
+        gone = {"removed_at": now(), "serial": serial, "changed": serial, "touched_at": None}
+        transaction.execute(update(_r).where(mine).values(**gone, record=b"{}"))
+        transaction.execute(delete(_x).where(_extra_of(repository.id, row.partition, row.name)))
         transaction.emit(
             ReleaseRemoved(
                 repository=repository.value.address,
@@ -185,6 +202,10 @@ def remove(
             )
         )
     return len(rows)
+
+
+def _extra_of(repository: int, partition: str, name: str) -> ColumnElement[bool]:
+    return (_x.c.repository_id == repository) & (_x.c.partition == partition) & (_x.c.name == name)
 
 
 def _hold(transaction: Transaction, repository: int, partition: str) -> None:
@@ -246,6 +267,14 @@ def expire(transaction: Transaction, repository: StoredRepository, row: Any, old
 def forget_tombstones(transaction: Transaction, older: int) -> int:
     """Delete the rows of releases that were removed so many microseconds ago; how many."""
     old = _r.c.removed_at.is_not(None) & _r.c.touched_at.is_(None)
+    # What they were withdrawn from is in documents, which are to be made without them.
+    gone = exists().where(
+        old,
+        _r.c.removed_at <= now() - older,
+        _r.c.repository_id == _g.c.repository_id,
+        _r.c.partition == _g.c.partition,
+    )
+    transaction.execute(delete(_g).where(gone))
     statement = delete(_r).where(old, _r.c.removed_at <= now() - older)
     return transaction.execute(statement).rowcount
 

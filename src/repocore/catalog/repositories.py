@@ -8,7 +8,7 @@ from sqlalchemy import Connection, ScalarSelect, delete, func, select, update
 
 from repocore.catalog import tables
 from repocore.catalog.dialects import now
-from repocore.catalog.rows import StoredRepository, policy_text, repository_of
+from repocore.catalog.rows import StoredRepository, options_text, policy_text, repository_of
 from repocore.catalog.transactions import Transaction
 from repocore.errors import QuotaExceededError
 from repocore.model import Repository
@@ -16,6 +16,7 @@ from repocore.model import Repository
 __all__ = ["add", "addresses", "charge", "everything", "forget", "replace", "size", "used"]
 
 _t = tables.repositories
+_d = tables.documents
 
 
 def everything(connection: Connection) -> list[StoredRepository]:
@@ -33,6 +34,7 @@ def add(transaction: Transaction, repository: Repository) -> bool:
         "policy": policy_text(repository.policy),
         "description": repository.description,
         "private": repository.private,
+        "options": options_text(repository.options),
         "bytes": 0,
         "created_at": now(),
     }
@@ -48,6 +50,7 @@ def replace(transaction: Transaction, number: int, repository: Repository) -> No
         "policy": policy_text(repository.policy),
         "description": repository.description,
         "private": repository.private,
+        "options": options_text(repository.options),
         "bytes": used(number) if repository.policy.quota is not None else 0,
     }
     transaction.execute(update(_t).where(_t.c.id == number).values(**values))
@@ -83,7 +86,20 @@ def forget(transaction: Transaction, number: int) -> None:
     transaction.execute(
         update(tables.blobs).where(tables.blobs.c.digest.in_(digests)).values(touched_at=now())
     )
-    owned = (tables.files, tables.releases, tables.partitions, tables.downloads)
+    transaction.execute(
+        update(tables.blobs)
+        .where(tables.blobs.c.digest.in_(select(_d.c.digest).where(_d.c.repository_id == number)))
+        .values(touched_at=now())
+    )
+    owned = (
+        tables.files,
+        tables.releases,
+        tables.extras,
+        tables.documents,
+        tables.generations,
+        tables.partitions,
+        tables.downloads,
+    )
     for table in owned:
         transaction.execute(delete(table).where(table.c.repository_id == number))
     transaction.execute(delete(_t).where(_t.c.id == number))

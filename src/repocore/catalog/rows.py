@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +17,9 @@ from repocore.model import (
     Effect,
     File,
     FilePath,
+    Job,
+    JobProgress,
+    JobState,
     Mode,
     Policy,
     Release,
@@ -32,10 +35,12 @@ __all__ = [
     "account_of",
     "canonical",
     "file_of",
+    "job_of",
     "key_of",
     "maybe_time",
     "micros_at",
     "micros_of",
+    "options_text",
     "policy_text",
     "release_of",
     "repository_of",
@@ -87,6 +92,11 @@ def policy_text(policy: Policy) -> str:
     return json.dumps(_converter.unstructure(policy))
 
 
+def options_text(options: Mapping[str, Any]) -> str:
+    """Options as the column holds them."""
+    return canonical(dict(options)).decode()
+
+
 def repository_of(row: Any) -> StoredRepository:
     """A row of ``repositories``."""
     return StoredRepository(
@@ -98,8 +108,33 @@ def repository_of(row: Any) -> StoredRepository:
             policy=_converter.structure(json.loads(row.policy), Policy),
             description=row.description,
             private=row.private,
+            options=json.loads(row.options),
             created_at=time_of(row.created_at),
         ),
+    )
+
+
+def job_of(row: Any) -> Job:
+    """A row of ``jobs``."""
+    return Job(
+        id=row.id,
+        kind=row.kind,
+        payload=json.loads(row.payload),
+        key=row.key,
+        state=JobState(row.state),
+        priority=row.priority,
+        attempts=row.attempts,
+        max_attempts=row.max_attempts,
+        run_after=time_of(row.run_after),
+        cancelling=bool(row.cancelling),
+        progress=JobProgress(row.total, row.done, row.message),
+        outcome=row.outcome,
+        error=row.error,
+        created_by=row.created_by,
+        created_at=time_of(row.created_at),
+        started_at=maybe_time(row.started_at),
+        finished_at=maybe_time(row.finished_at),
+        heartbeat_at=maybe_time(row.heartbeat_at),
     )
 
 

@@ -2,7 +2,8 @@
 
 ::
 
-    repositories ─┬─ partitions ── releases ──┐
+    repositories ─┬─ partitions ─┬─ releases ─┐   extras: more bytes of a release
+                  │              └─ generations ── documents: what is derived from releases
                   └─ files ───────────────────┘   files.(partition, release) names a release
                        └── digest → blobs         blobs.(digest, generation) names a stored object
     accounts ─┬─ tokens                           access.version: bumped by every change of
@@ -35,15 +36,21 @@ __all__ = [
     "access",
     "accounts",
     "blobs",
+    "documents",
     "downloads",
     "events",
+    "extras",
     "files",
+    "generations",
     "groups",
+    "job_output",
+    "jobs",
     "keys",
     "partitions",
     "releases",
     "repositories",
     "rules",
+    "schedules",
     "tokens",
 ]
 
@@ -66,6 +73,7 @@ repositories = Table(
     Column("private", Boolean, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("options", Text, nullable=False, server_default="{}"),
     Index("repositories_address", "format", "name", unique=True),
 )
 
@@ -95,6 +103,9 @@ releases = Table(
     Column("yanked_at", BigInteger),
     Column("removed_at", BigInteger),
     Column("record", LargeBinary, nullable=False),
+    Column("section", Text, nullable=False, server_default=""),
+    # The partition's serial when it last came, changed or went.
+    Column("changed", BigInteger, nullable=False, server_default="0"),
     sqlite_with_rowid=False,
 )
 _visible = and_(releases.c.released_at.is_not(None), releases.c.removed_at.is_(None))
@@ -110,6 +121,7 @@ Index(
     sqlite_where=_listed,
     postgresql_where=_listed,
 )
+Index("releases_changed", releases.c.repository_id, releases.c.partition, releases.c.changed)
 Index(
     "releases_parent",
     releases.c.repository_id,
@@ -122,6 +134,59 @@ Index(
     releases.c.touched_at,
     sqlite_where=releases.c.released_at.is_(None),
     postgresql_where=releases.c.released_at.is_(None),
+)
+
+# Apart from the releases, so that whoever reads all records does not read these, too.
+extras = Table(
+    "extras",
+    METADATA,
+    Column("repository_id", _Id, primary_key=True),
+    Column("partition", _Name, primary_key=True),
+    Column("name", _Name, primary_key=True),
+    Column("extra", LargeBinary, nullable=False),
+)
+
+generations = Table(
+    "generations",
+    METADATA,
+    Column("repository_id", _Id, primary_key=True),
+    Column("partition", _Name, primary_key=True),
+    Column("kind", _Name, primary_key=True),
+    Column("serial", BigInteger, nullable=False),
+    Column("variant", Text, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# A small document lies in its row, a large one in the storage, where its generation is set.
+documents = Table(
+    "documents",
+    METADATA,
+    Column("repository_id", _Id, primary_key=True),
+    Column("path", _Name, primary_key=True),
+    Column("partition", _Name, nullable=False),
+    Column("kind", _Name, nullable=False),
+    Column("immutable", Boolean, nullable=False),
+    Column("digest", _Name, nullable=False),
+    Column("generation", _Name),
+    Column("size", BigInteger, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+    Column("superseded_at", BigInteger),
+    Column("content", LargeBinary),
+    Index("documents_kind", "repository_id", "partition", "kind", "immutable"),
+)
+Index(
+    "documents_digest",
+    documents.c.digest,
+    sqlite_where=documents.c.generation.is_not(None),
+    postgresql_where=documents.c.generation.is_not(None),
+)
+Index(
+    "documents_superseded",
+    documents.c.superseded_at,
+    sqlite_where=documents.c.superseded_at.is_not(None),
+    postgresql_where=documents.c.superseded_at.is_not(None),
 )
 
 blobs = Table(
@@ -239,4 +304,63 @@ events = Table(
     Column("payload", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
+)
+
+# ------------------------------------------------------------------------------------------ jobs
+
+jobs = Table(
+    "jobs",
+    METADATA,
+    Column("id", _Id, primary_key=True),
+    Column("kind", _Name, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("key", _Name),
+    Column("state", _Name, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("max_attempts", Integer, nullable=False),
+    Column("run_after", BigInteger, nullable=False),
+    # Made anew for each claim: who lost a job cannot write to it any more.
+    Column("worker", Text),
+    Column("heartbeat_at", BigInteger),
+    Column("cancelling", Boolean, nullable=False),
+    Column("total", BigInteger),
+    Column("done", BigInteger, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("outcome", Text),
+    Column("error", Text),
+    Column("created_by", _Name, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger),
+    Column("finished_at", BigInteger),
+    Index("jobs_state", "state", "run_after"),
+    Index("jobs_created_by", "created_by", "id"),
+    # A number that somebody has noted never means another job.
+    sqlite_autoincrement=True,
+)
+Index(
+    "jobs_key",
+    jobs.c.kind,
+    jobs.c.key,
+    unique=True,
+    sqlite_where=text("state = 'queued'"),
+    postgresql_where=text("state = 'queued'"),
+)
+
+job_output = Table(
+    "job_output",
+    METADATA,
+    Column("job_id", _Id, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
+    Column("text", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+schedules = Table(
+    "schedules",
+    METADATA,
+    Column("name", _Name, primary_key=True),
+    Column("rhythm", Text, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )

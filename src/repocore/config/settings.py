@@ -7,7 +7,7 @@ reference and the loader read both there.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +15,13 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from repocore.config.jobs import JobSettings, ScheduleSettings
+from repocore.config.saying import (
+    positive as _positive,
+    says,
+    some as _some,
+    whole as _whole,
+)
 from repocore.model import Action, Effect, Pattern, Policy, Rule, split_address
 
 __all__ = [
@@ -30,38 +37,8 @@ __all__ = [
 ]
 
 
-def says(
-    help: str,
-    *,
-    check: Callable[[Any], object] | None = None,
-    each: Callable[[Any], object] | None = None,
-    size: bool = False,
-) -> dict[str, Any]:
-    """Metadata of a field: its meaning in a line, and what is checked beyond its type.
-
-    ``check`` raises `ValueError` for a bad value, ``each`` for a bad element of a list; ``size``
-    says that the number counts bytes.
-    """
-    return {"help": help, "check": check, "each": each, "size": size}
-
-
 def _mapping() -> dict[str, Any]:
     return {}
-
-
-def _some(value: str) -> None:
-    if not value.strip():
-        raise ValueError("expected some text")
-
-
-def _positive(value: Any) -> None:
-    if value is not None and value <= type(value)(0):
-        raise ValueError("must be more than nothing")
-
-
-def _whole(value: int | None) -> None:
-    if value is not None and value < 0:
-        raise ValueError("must not be less than nothing")
 
 
 def _name(value: str) -> None:
@@ -283,6 +260,26 @@ class LimitSettings:
         default=timedelta(days=30),
         metadata=says("How long it is remembered that a release was deleted."),
     )
+    document_wait: timedelta = attrs.field(
+        default=timedelta(seconds=30),
+        metadata=says(
+            "How long a reader waits for a document that is being made; then it gets the one "
+            "before, with a warning.",
+            check=_positive,
+        ),
+    )
+    document_lifetime: timedelta = attrs.field(
+        default=timedelta(days=7),
+        metadata=says("How long documents named by their content outlive who named them."),
+    )
+    small_document: int = attrs.field(
+        default=4 << 20,
+        metadata=says(
+            "Documents of up to that size are kept in the catalog, others in the storage.",
+            check=_whole,
+            size=True,
+        ),
+    )
     count_interval: timedelta = attrs.field(
         default=timedelta(seconds=10),
         metadata=says("How often counted downloads are written.", check=_positive),
@@ -314,6 +311,14 @@ class PluginSettings:
         factory=_mapping,
         metadata={**says("The settings of a plugin, by its name."), "as_written": True},
     )
+
+
+def _distinct(schedules: tuple[ScheduleSettings, ...]) -> None:
+    names = [schedule.known_as for schedule in schedules]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        message = f"two are known as {twice[0]}; give each a name of its own"
+        raise ValueError(message)
 
 
 @attrs.frozen(kw_only=True)
@@ -351,6 +356,21 @@ class Settings:
     )
     retention: tuple[RetentionSettings, ...] = attrs.field(
         default=(), metadata=says("What `repocore retention run` keeps, in order.")
+    )
+    runner: str = attrs.field(
+        default="threads:4",
+        metadata=says(
+            "Who runs jobs in a server: threads:N is N threads of each of its processes; "
+            "threads:0 leaves them to `repocore worker`.",
+            check=_some,
+        ),
+    )
+    schedule: tuple[ScheduleSettings, ...] = attrs.field(
+        default=(),
+        metadata=says("Jobs that are queued again and again.", check=_distinct),
+    )
+    jobs: JobSettings = attrs.field(
+        factory=JobSettings, metadata=says("How background work is done.")
     )
     web: WebSettings = attrs.field(factory=WebSettings, metadata=says("How HTTP is spoken."))
     limits: LimitSettings = attrs.field(

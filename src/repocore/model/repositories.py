@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -48,6 +49,8 @@ class Repository:
     description: str = ""
     #: The site's general rules do not reach a private repository.
     private: bool = False
+    #: What its format makes of it; checked by the format.
+    options: Mapping[str, Any] = attrs.field(factory=dict[str, Any], hash=False)
     created_at: datetime | None = None
 
     @property

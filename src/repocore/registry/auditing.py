@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 
 import attrs
 
-from repocore.catalog import blobs, downloads, releases
+from repocore.catalog import blobs, documents, downloads, releases
 from repocore.catalog.rows import micros_of, time_of
 from repocore.errors import RejectedError, StorageError
 from repocore.model import Action, BlobKey, File, Hasher, Resource
@@ -162,6 +162,8 @@ class Upkeep:
         drafts = _expire(services, limits.draft_lifetime if grace is None else grace)
         lifetime = micros_of(limits.tombstone_lifetime)
         tombstones = services.catalog.write(lambda t: releases.forget_tombstones(t, lifetime))
+        superseded = micros_of(limits.document_lifetime)
+        services.catalog.write(lambda t: documents.forget_superseded(t, superseded))
         progress.start(None, "Deleting content that nothing names")
         collected = collect_blobs(services, micros_of(span), progress)
         progress.start(None, "Looking for leftovers")

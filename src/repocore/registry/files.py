@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, BinaryIO
 
 import attrs
@@ -46,6 +46,7 @@ from repocore.model import (
 )
 from repocore.ports import Format, Storage
 from repocore.registry.blobs import publish, refer
+from repocore.registry.bodies import body_of
 from repocore.registry.context import Context
 from repocore.registry.staging import Bounds, Staged, stage
 
@@ -290,8 +291,10 @@ class Files:
         return Resource(value.format, value.name, facts.package, facts.version)
 
     def stat(self, address: str, path: str | FilePath) -> File:
-        """The file of a path; requires READ.  Raises `FileMissingError`."""
-        return self._find(address, path)[1]
+        """The file or the document of a path; requires READ.  Raises `FileMissingError`."""
+        path = FilePath.parse(path)
+        document = self._document(address, path)
+        return self._find(address, path)[1] if document is None else document.file
 
     def _find(self, address: str, path: str | FilePath) -> tuple[StoredRepository, File]:
         path = FilePath.parse(path)
@@ -325,23 +328,29 @@ class Files:
     def content(self, address: str, path: str | FilePath) -> FileContent:
         """A file as the body of a response; requires READ, counts once it is served.
 
-        Raises `FileMissingError`.
+        A document is made first, where it is older than what it is made from.  Raises
+        `FileMissingError`, and `DocumentPendingError`.
         """
+        path = FilePath.parse(path)
+        document = self._document(address, path)
+        if document is not None:
+            return document
         repository, file = self._find(address, path)
         services = self._context.services
-        storage = services.storage
 
         def served() -> None:
             if file.partition is not None and file.release is not None:
                 services.counter.count(repository.id, file.partition, file.release)
 
-        return FileContent(
-            file=file,
-            open=lambda start, stop: storage.open(file.key, start, stop),
-            url=lambda lifetime: _url(storage, file, lifetime),
-            location=storage.location(file.key),
-            served=served,
-        )
+        return body_of(services.storage, file, served)
+
+    def _document(self, address: str, path: FilePath) -> FileContent | None:
+        """The document at a path; None where that is no document's."""
+        services = self._context.services
+        found = services.indexing.indexer(split_address(address)[0], path)
+        if found is None:
+            return None
+        return services.indexing.content(self._context, address, path, found)
 
     def list(self, address: str, *, prefix: str = "") -> Iterator[File]:
         """The visible files that the principal may read, by path, a page at a time.
@@ -408,12 +417,6 @@ class Files:
 
         context.services.catalog.write(work)
         context.services.wake()
-
-
-def _url(storage: Storage, file: File, lifetime: timedelta) -> str | None:
-    return storage.url(
-        file.key, filename=file.path.name, media_type=file.media_type, expires=lifetime
-    )
 
 
 def _require_whole(

@@ -14,6 +14,7 @@ from repocore.catalog import Catalog
 from repocore.config import Settings
 from repocore.errors import (
     ConfigurationError,
+    DuplicateDocumentError,
     DuplicateFormatError,
     MissingError,
     NoPluginForUrlError,
@@ -21,10 +22,11 @@ from repocore.errors import (
 )
 from repocore.http import Route
 from repocore.model import Anonymous, Credentials, Policy, Principal, Rule
-from repocore.ports import Format, Storage
+from repocore.ports import Format, Indexer, Storage
 from repocore.registry.access import Access, AccessBook
 from repocore.registry.context import Context
 from repocore.registry.counting import Counter
+from repocore.registry.indexing import Indexing
 from repocore.registry.relay import Relay, tell
 from repocore.registry.services import SYSTEM, Services
 from repocore.registry.session import Session
@@ -52,6 +54,7 @@ class Registry:
         self._plugin_settings = plugin_settings
         hooks = plugins.hook
         self.formats: Mapping[str, Format] = _formats(hooks)
+        indexers = _indexers(hooks)
         #: Whether every authorizer can answer for a whole repository at once.
         self.surveyed = _all_survey(plugins)
         settings.data.mkdir(parents=True, exist_ok=True)
@@ -69,11 +72,13 @@ class Registry:
             catalog=catalog,
             storage=storage,
             formats=self.formats,
+            indexers=indexers,
             book=AccessBook(catalog, _site_rules(settings)),
             counter=counter,
             wake=self._relay.wake if catalog.listened else self._relay.start,
             registry=self,
         )
+        self._services.indexing = Indexing(self._services)
         self._closed = False
         try:
             self._make_repositories()
@@ -231,6 +236,18 @@ def _formats(hooks: pluggy.HookRelay) -> dict[str, Format]:
             raise DuplicateFormatError(message)
         formats[format_.name] = format_
     return formats
+
+
+def _indexers(hooks: pluggy.HookRelay) -> dict[str, tuple[Indexer, ...]]:
+    found: dict[str, dict[str, Indexer]] = {}
+    brought: Iterable[Iterable[Indexer]] = hooks.repocore_indexers()
+    for indexer in (indexer for one in brought for indexer in one):
+        kinds = found.setdefault(indexer.format, {})
+        if indexer.kind in kinds:
+            message = f"Two plugins bring the indexer {indexer.kind} of {indexer.format}."
+            raise DuplicateDocumentError(message)
+        kinds[indexer.kind] = indexer
+    return {name: tuple(kinds.values()) for name, kinds in found.items()}
 
 
 def _all_survey(plugins: pluggy.PluginManager) -> bool:

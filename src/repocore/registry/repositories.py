@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import attrs
 
-from repocore.catalog import Transaction, repositories
-from repocore.errors import AlreadyExistsError, PluginError
+from repocore.catalog import Transaction, documents, repositories
+from repocore.errors import AlreadyExistsError, PluginError, RejectedError
 from repocore.model import (
     Action,
     Policy,
@@ -15,6 +18,7 @@ from repocore.model import (
     Survey,
     split_address,
 )
+from repocore.ports import ConfigurableFormat
 from repocore.registry.context import Context
 
 __all__ = ["Repositories"]
@@ -33,8 +37,9 @@ class Repositories:
         description: str = "",
         private: bool = False,
         policy: Policy | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> Repository:
-        """Make an empty one; requires ADMIN.
+        """Make an empty one; requires ADMIN.  ``options`` are what its format makes of them.
 
         Raises `AlreadyExistsError`, `InvalidPathError` for a bad address, and `PluginError` where
         no plugin brings the format.
@@ -53,6 +58,7 @@ class Repositories:
             policy=policy or Policy(),
             description=description,
             private=private,
+            options=self._options(kind, options),
         )
         event = RepositoryChanged(repository=address, change="created", by=context.by)
 
@@ -73,22 +79,41 @@ class Repositories:
         description: str | None = None,
         private: bool | None = None,
         policy: Policy | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> Repository:
-        """Change what is given, keep the rest; MANAGE.  Raises `RepositoryMissingError`."""
+        """Change what is given, keep the rest; MANAGE.  Raises `RepositoryMissingError`.
+
+        Other options than before have all documents made anew.
+        """
         context = self._context
         stored = context.find(address, Action.MANAGE)
-        given = {"description": description, "private": private, "policy": policy}
+        given: dict[str, Any] = {"description": description, "private": private, "policy": policy}
+        if options is not None:
+            given["options"] = self._options(stored.value.format, options)
         changes = {name: value for name, value in given.items() if value is not None}
         changed = attrs.evolve(stored.value, **changes)
         event = RepositoryChanged(repository=address, change="configured", by=context.by)
 
         def work(transaction: Transaction) -> None:
             repositories.replace(transaction, stored.id, changed)
+            if changed.options != stored.value.options:
+                documents.renew(transaction, stored.id)
             transaction.emit(event)
 
         context.services.catalog.write(work)
         context.services.wake()
         return self.get(address)
+
+    def _options(self, kind: str, options: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        """Options that the format accepts."""
+        format_ = self._context.services.formats.get(kind)
+        given = dict(options or {})
+        if isinstance(format_, ConfigurableFormat):
+            format_.check_options(given)
+        elif given:
+            message = f"Repositories of the format {kind} have no options."
+            raise RejectedError(message)
+        return given
 
     def get(self, address: str) -> Repository:
         """One repository; requires READ of something in it.  Raises `RepositoryMissingError`."""

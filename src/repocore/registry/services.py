@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -12,7 +12,7 @@ from repocore.catalog import Catalog
 from repocore.config import Settings
 from repocore.errors import RepositoryMissingError
 from repocore.model import Principal
-from repocore.ports import Format, Storage
+from repocore.ports import Format, Indexer, Storage
 from repocore.registry.access import AccessBook
 from repocore.registry.counting import Counter
 
@@ -35,10 +35,14 @@ class Services:
     catalog: Catalog
     storage: Storage
     formats: Mapping[str, Format]
+    #: By the name of their format.
+    indexers: Mapping[str, Sequence[Indexer]]
     book: AccessBook
     counter: Counter
     #: Called after each commit, to have listeners told.
     wake: Callable[[], None]
+    #: The gate before documents; this floor knows no type for what stands above it.
+    indexing: Any = None
     #: The registry, for hooks; this floor knows no type for what stands above it.
     registry: Any = None
     #: Named between any two steps that change something outside of memory; tests crash here.

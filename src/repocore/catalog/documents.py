@@ -1,0 +1,301 @@
+"""Queries on documents: what they are made from, and the transaction that publishes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+from sqlalchemy import Connection, and_, delete, func, or_, select, update
+
+from repocore.catalog import blobs, tables
+from repocore.catalog.dialects import Dialect, now
+from repocore.catalog.statements import Insert, Statement, columns
+from repocore.catalog.transactions import Transaction
+from repocore.model import BlobKey
+
+__all__ = [
+    "Generation",
+    "Made",
+    "add",
+    "changed",
+    "find",
+    "forget_superseded",
+    "generation",
+    "listed",
+    "partitions",
+    "publish",
+    "records",
+    "renew",
+    "serial",
+    "withdrawn",
+]
+
+_r = tables.releases
+_p = tables.partitions
+_g = tables.generations
+_d = tables.documents
+_x = tables.extras
+
+#: Rows that are read at a time; with their records they take about a megabyte.
+_CHUNK = 1000
+_AT_ONCE = 500
+
+_listed = and_(_r.c.released_at.is_not(None), _r.c.removed_at.is_(None), _r.c.yanked_at.is_(None))
+
+# By hand, because building a row object for each would take longer than the query.
+_RECORDS = """
+SELECT name, section, released_at, record FROM releases
+WHERE repository_id = ? AND partition = ?
+AND released_at IS NOT NULL AND removed_at IS NULL AND yanked_at IS NULL
+ORDER BY name
+"""
+
+_LISTED = """
+SELECT r.name, r.package, r.version, r.section, r.released_at, r.record, x.extra FROM releases r
+LEFT JOIN extras x ON x.repository_id = r.repository_id
+ AND x.partition = r.partition AND x.name = r.name
+WHERE r.repository_id = ? AND r.partition = ?
+AND r.released_at IS NOT NULL AND r.removed_at IS NULL AND r.yanked_at IS NULL
+"""
+_ALL = _LISTED + "ORDER BY r.package_key, r.package, r.name"
+_SOME = _LISTED + "AND r.package_key = ? AND r.package = ? ORDER BY r.name"
+
+
+@attrs.frozen(kw_only=True)
+class Generation:
+    """What one kind of documents of a partition is made from."""
+
+    repository: int
+    partition: str
+    kind: str
+    serial: int
+    variant: str
+
+
+@attrs.frozen(kw_only=True)
+class Made:
+    """A document that was made; its bytes are in ``content``, or in the storage under ``key``."""
+
+    path: str
+    media_type: str
+    immutable: bool
+    digest: str
+    size: int
+    content: bytes | None
+    key: BlobKey | None
+
+
+def serial(connection: Connection, repository: int, partition: str) -> int | None:
+    """The partition's serial, or None where it never had a release; of ``""`` the sum of all."""
+    if not partition:
+        total = func.coalesce(func.sum(_p.c.serial), 0)
+        return int(
+            connection.execute(select(total).where(_p.c.repository_id == repository)).scalar_one()
+        )
+    mine = (_p.c.repository_id == repository) & (_p.c.name == partition)
+    return connection.scalar(select(_p.c.serial).where(mine))
+
+
+def partitions(connection: Connection, repository: int) -> list[str]:
+    """The names of a repository's partitions that ever had a release, in order."""
+    mine = (_p.c.repository_id == repository) & (_p.c.serial > 0)
+    return list(connection.execute(select(_p.c.name).where(mine).order_by(_p.c.name)).scalars())
+
+
+def generation(
+    connection: Connection, repository: int, partition: str, kind: str
+) -> Generation | None:
+    """What a kind of documents was made from last."""
+    row = connection.execute(
+        select(_g.c.serial, _g.c.variant).where(
+            _g.c.repository_id == repository, _g.c.partition == partition, _g.c.kind == kind
+        )
+    ).first()
+    if row is None:
+        return None
+    return Generation(
+        repository=repository,
+        partition=partition,
+        kind=kind,
+        serial=row.serial,
+        variant=row.variant,
+    )
+
+
+def records(
+    dialect: Dialect, connection: Connection, repository: int, partition: str
+) -> Iterator[Sequence[tuple[str, str, int, bytes]]]:
+    """(name, section, released_at, record) of the listed releases by name, in chunks."""
+    return dialect.stream(connection, _RECORDS, (repository, partition), _CHUNK)
+
+
+def listed(
+    dialect: Dialect,
+    connection: Connection,
+    repository: int,
+    partition: str,
+    package: str | None,
+) -> Iterator[Sequence[tuple[Any, ...]]]:
+    """The columns of `Listed` for the listed releases of a package, or of all, in chunks."""
+    if package is None:
+        return dialect.stream(connection, _ALL, (repository, partition), _CHUNK)
+    mine = (repository, partition, package.casefold(), package)
+    return dialect.stream(connection, _SOME, mine, _CHUNK)
+
+
+def changed(connection: Connection, repository: int, partition: str, since: int) -> set[str]:
+    """The packages with a release that came, changed or went after a serial."""
+    statement = (
+        select(_r.c.package)
+        .distinct()
+        .where(_r.c.repository_id == repository, _r.c.partition == partition)
+        .where(_r.c.changed > since)
+    )
+    return set(connection.execute(statement).scalars())
+
+
+def withdrawn(connection: Connection, repository: int, partition: str) -> list[tuple[str, str]]:
+    """(package, name) of what was listed once and is not now, by name."""
+    gone = or_(
+        _r.c.removed_at.is_not(None),
+        and_(_r.c.released_at.is_not(None), _r.c.yanked_at.is_not(None)),
+    )
+    statement = (
+        select(_r.c.package, _r.c.name)
+        .where(_r.c.repository_id == repository, _r.c.partition == partition, gone)
+        .order_by(_r.c.name)
+    )
+    return [(row.package, row.name) for row in connection.execute(statement)]
+
+
+def find(connection: Connection, repository: int, path: str) -> Any:
+    """The row of a document, or None."""
+    mine = (_d.c.repository_id == repository) & (_d.c.path == path)
+    return connection.execute(select(_d).where(mine)).first()
+
+
+def _adding(insert: Insert) -> Any:
+    statement = insert(_d).values(columns(_d, made_at=now(), superseded_at=None))
+    new = statement.excluded
+    same = {name: new[name] for name in ("partition", "kind", "immutable", "media_type", "size")}
+    bytes_ = {name: new[name] for name in ("digest", "generation", "content", "made_at")}
+    return statement.on_conflict_do_update(
+        index_elements=[_d.c.repository_id, _d.c.path],
+        set_={**same, **bytes_, "superseded_at": None},
+    )
+
+
+_ADD = Statement(_adding)
+
+
+def add(transaction: Transaction, of: Generation, documents: Sequence[Made]) -> None:
+    """Write documents; what is there with the same bytes keeps its time.  Idempotent."""
+    for start in range(0, len(documents), _AT_ONCE):
+        part = documents[start : start + _AT_ONCE]
+        there = _there(transaction, of, [made.path for made in part])
+        for made in part:
+            row = there.get(made.path)
+            if row is not None and row.digest == made.digest and row.superseded_at is None:
+                continue
+            if row is not None and row.generation is not None:
+                blobs.touch(transaction, [row.digest])
+            _write(transaction, of, made)
+
+
+def _there(transaction: Transaction, of: Generation, paths: Sequence[str]) -> Mapping[str, Any]:
+    statement = select(_d.c.path, _d.c.digest, _d.c.generation, _d.c.superseded_at).where(
+        _d.c.repository_id == of.repository, _d.c.path.in_(paths)
+    )
+    return {row.path: row for row in transaction.execute(statement)}
+
+
+def _write(transaction: Transaction, of: Generation, made: Made) -> None:
+    transaction.change(
+        _ADD,
+        repository_id=of.repository,
+        path=made.path,
+        partition=of.partition,
+        kind=of.kind,
+        immutable=made.immutable,
+        digest=made.digest,
+        generation=None if made.key is None else made.key.generation,
+        size=made.size,
+        media_type=made.media_type,
+        content=made.content,
+    )
+
+
+def publish(
+    transaction: Transaction,
+    of: Generation,
+    documents: Sequence[Made],
+    dropped: Sequence[str],
+    kept: frozenset[str] | None,
+) -> bool | None:
+    """Put a generation in the place of an older one; False where there is a newer one already.
+
+    ``dropped`` names immutable documents that it does without; with ``kept``, it does without all
+    but these.  None: the collector took a stored document; make it again.
+    """
+    if not _takes_over(transaction, of):
+        return False
+    for made in documents:
+        if made.key is not None and not blobs.refer(transaction, made.key):
+            return None
+    add(transaction, of, documents)
+    mine = (
+        (_d.c.repository_id == of.repository)
+        & (_d.c.partition == of.partition)
+        & (_d.c.kind == of.kind)
+    )
+    paths = {made.path for made in documents}
+    rows = transaction.execute(
+        select(_d.c.path, _d.c.digest, _d.c.generation).where(mine, _d.c.immutable.is_(False))
+    ).all()
+    gone = [row for row in rows if row.path not in paths]
+    blobs.touch(transaction, [row.digest for row in gone if row.generation is not None])
+    for row in gone:
+        transaction.execute(delete(_d).where(mine, _d.c.path == row.path))
+    if kept is not None:
+        current = select(_d.c.path).where(mine, _d.c.immutable, _d.c.superseded_at.is_(None))
+        dropped = [path for path in transaction.execute(current).scalars() if path not in kept]
+    for start in range(0, len(dropped), _AT_ONCE):
+        part = dropped[start : start + _AT_ONCE]
+        old = mine & _d.c.path.in_(part) & _d.c.superseded_at.is_(None)
+        transaction.execute(update(_d).where(old).values(superseded_at=now()))
+    return True
+
+
+def _takes_over(transaction: Transaction, of: Generation) -> bool:
+    """Write the generation's row, unless there is one of a later serial."""
+    values = {
+        "repository_id": of.repository,
+        "partition": of.partition,
+        "kind": of.kind,
+        "serial": of.serial,
+        "variant": of.variant,
+        "made_at": now(),
+    }
+    statement = transaction.dialect.insert(_g).values(**values)
+    new = statement.excluded
+    statement = statement.on_conflict_do_update(
+        index_elements=[_g.c.repository_id, _g.c.partition, _g.c.kind],
+        set_={"serial": new.serial, "variant": new.variant, "made_at": new.made_at},
+        where=(_g.c.serial < new.serial) | (_g.c.variant != new.variant),
+    ).returning(_g.c.serial)
+    return transaction.execute(statement).first() is not None
+
+
+def renew(transaction: Transaction, repository: int) -> None:
+    """Have every document of a repository made anew: what they are made from has changed."""
+    mine = _p.c.repository_id == repository
+    transaction.execute(update(_p).where(mine).values(serial=_p.c.serial + 1))
+
+
+def forget_superseded(transaction: Transaction, older: int) -> int:
+    """Delete immutable documents that were superseded so many microseconds ago; how many."""
+    old = _d.c.superseded_at <= now() - older
+    rows = transaction.execute(select(_d.c.digest, _d.c.generation).where(old)).all()
+    blobs.touch(transaction, [row.digest for row in rows if row.generation is not None])
+    return transaction.execute(delete(_d).where(old)).rowcount
