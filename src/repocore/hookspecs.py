@@ -36,7 +36,7 @@ from repocore.model import (
     Resource,
     Survey,
 )
-from repocore.ports import Format, Indexer, StagedContent, Storage
+from repocore.ports import Format, Indexer, JobHandler, JobRunner, StagedContent, Storage
 from repocore.registry import Registry, Session
 
 __all__ = [
@@ -47,6 +47,8 @@ __all__ = [
     "repocore_formats",
     "repocore_indexers",
     "repocore_issue",
+    "repocore_job_runner",
+    "repocore_jobs",
     "repocore_redeem",
     "repocore_routes",
     "repocore_settings",
@@ -86,6 +88,23 @@ def repocore_indexers() -> Iterable[Indexer]:
     Two of one kind and format raise `DuplicateDocumentError`.  Asked once.
     """
     raise AssertionError
+
+
+@hookspec
+def repocore_jobs() -> Mapping[str, JobHandler[Session]]:
+    """Bring kinds of jobs, by name; two of one name raise `PluginError`.  Asked once.
+
+    A worker takes jobs of the kinds that it knows, so that a fleet may be updated one by one.
+    """
+    raise AssertionError
+
+
+@hookspec(firstresult=True)
+def repocore_job_runner(registry: Registry, url: str) -> JobRunner | None:
+    """Make the runner that the setting ``runner`` names, or return None where it is not yours.
+
+    Asked once; it runs nothing before its ``run`` is called.
+    """
 
 
 @hookspec(firstresult=True)

@@ -346,7 +346,6 @@ class JobHandler(Generic[SessionT]):
     """
 
     run: Callable[[SessionT, Payload, Progress], str | None]
-    #: The line in lists.
     summary: str
     needs: Callable[[Payload], tuple[Action, Resource]] = _administrators
     attempts: int | None = None
@@ -358,8 +357,7 @@ class JobRunner(Protocol):
     """Who sees to it that jobs are run."""
 
     def submit(self, emit: Callable[[Event], None], job: Job) -> None:
-        """A job is being queued; called within the transaction of its row, maybe more than once.
-
+        """A job is being queued: called within the transaction of its row, maybe more than once.
         ``emit`` tells listeners in the same commit; whoever looks at the rows needs nothing.
         """
         ...

@@ -47,6 +47,7 @@ def _open(process: int) -> tuple[WSGIApplication, Registry]:
             registry = open_registry()
             try:
                 _opened[process] = (create_app(registry), registry)
+                registry.run_jobs()
             except RepocoreError:
                 registry.close()
                 raise

@@ -34,6 +34,7 @@ __all__ = [
     "Claim",
     "NewJob",
     "Wanted",
+    "asked",
     "cancel",
     "claim",
     "due",
@@ -67,7 +68,8 @@ class NewJob:
     by: str
     key: str | None = None
     priority: int = 0
-    max_attempts: int = 1
+    #: None: as its kind says.
+    max_attempts: int | None = None
     #: Microseconds until it may start.
     delay: int = 0
 
@@ -114,7 +116,7 @@ def _insert(transaction: Transaction, new: NewJob) -> Any:
         state=_QUEUED,
         priority=new.priority,
         attempts=0,
-        max_attempts=new.max_attempts,
+        max_attempts=new.max_attempts or 1,
         run_after=now() + new.delay,
         cancelling=False,
         done=0,
@@ -229,6 +231,11 @@ def heartbeat(
     if text:
         job_output.write(transaction, mine.job.id, text, bound)
     return bool(row.cancelling)
+
+
+def asked(connection: Connection, mine: Claim) -> bool | None:
+    """Whether a job is to give up, None where the worker has lost it; a look, as `heartbeat`."""
+    return connection.scalar(select(_t.c.cancelling).where(_held(mine)))
 
 
 def _held(mine: Claim) -> ColumnElement[bool]:

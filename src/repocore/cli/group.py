@@ -42,6 +42,8 @@ _COMMANDS: Final = {
     "show": ("browsing", "Show a Conan recipe, its packages, and the commands for them."),
     "stats": ("statistics", "Count what there is, and how much it is used."),
     "retention": ("retention", "Delete old revisions that no policy keeps."),
+    "job": ("jobs", "Show, start, cancel and repeat background work."),
+    "worker": ("jobs", "Run background work in this process."),
     "import": ("moving", "Take over what another server has kept."),
     "export": ("repositories", "Write a repository as a plain tree of files."),
     "config": ("upkeep", "Show the settings, and the file that they are read from."),

@@ -98,6 +98,7 @@ class Server(BaseApplication):
         """The application of this worker."""
         try:
             self._registry = open_registry(settings=self._read_settings())
+            self._registry.run_jobs()
             return create_app(self._registry)
         except RepocoreError as error:
             raise AppImportError(f"Error: {error}") from error

@@ -12,6 +12,7 @@ from repocore.config.describing import (
     dump_settings,
     write_toml,
 )
+from repocore.config.jobs import JobSettings, ScheduleSettings
 from repocore.config.loading import load_settings, locate_data, locate_settings, read_table
 from repocore.config.settings import (
     LimitSettings,
@@ -27,11 +28,13 @@ from repocore.config.structuring import structure_table
 from repocore.config.values import Secret, parse_duration, parse_size
 
 __all__ = [
+    "JobSettings",
     "LimitSettings",
     "PluginSettings",
     "RepositorySettings",
     "RetentionSettings",
     "RuleSettings",
+    "ScheduleSettings",
     "Secret",
     "SettingDescription",
     "Settings",

@@ -12,6 +12,9 @@ __all__ = ["DEFAULT_PLUGINS"]
 #: In the order of registration; the last is asked first.
 DEFAULT_PLUGINS: Final = (
     "repocore.plugins.filesystem",
+    "repocore.plugins.threads",
+    "repocore.plugins.upkeep",
+    "repocore.plugins.jobs_api",
     "repocore.plugins.rules",
     "repocore.plugins.pam",
     "repocore.plugins.ldap",

@@ -13,11 +13,13 @@ from repocore.registry.registry import Registry
 from repocore.registry.retention import Outdated, RetentionReport
 from repocore.registry.session import Session
 from repocore.registry.statistics import Downloads, Usage, UsageReport
+from repocore.registry.working import Claim, Worker
 
 __all__ = [
     "TOKEN_PREFIX",
     "Access",
     "CheckReport",
+    "Claim",
     "CollectReport",
     "Downloads",
     "Outdated",
@@ -26,6 +28,7 @@ __all__ = [
     "Session",
     "Usage",
     "UsageReport",
+    "Worker",
     "hash_password",
     "verify_password",
 ]

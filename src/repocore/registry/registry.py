@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from types import TracebackType
@@ -19,10 +20,11 @@ from repocore.errors import (
     MissingError,
     NoPluginForUrlError,
     NotAuthenticatedError,
+    PluginError,
 )
 from repocore.http import Route
 from repocore.model import Anonymous, Credentials, Policy, Principal, Rule
-from repocore.ports import Format, Indexer, Storage
+from repocore.ports import Format, Indexer, JobHandler, JobRunner, Storage
 from repocore.registry.access import Access, AccessBook
 from repocore.registry.context import Context
 from repocore.registry.counting import Counter
@@ -30,6 +32,7 @@ from repocore.registry.indexing import Indexing
 from repocore.registry.relay import Relay, tell
 from repocore.registry.services import SYSTEM, Services
 from repocore.registry.session import Session
+from repocore.registry.working import Worker
 
 __all__ = ["Registry"]
 
@@ -77,10 +80,13 @@ class Registry:
             counter=counter,
             wake=self._relay.wake if catalog.listened else self._relay.start,
             registry=self,
+            handlers=_handlers(hooks, settings),
         )
         self._services.indexing = Indexing(self._services)
         self._closed = False
+        self._jobs: threading.Thread | None = None
         try:
+            self._services.runner = self._open_runner()
             self._make_repositories()
             hooks.repocore_startup.call_historic(kwargs={"registry": self})
             self._services.book.forgetful = any(hooks.repocore_volatile(registry=self))
@@ -202,6 +208,34 @@ class Registry:
         """What ``[plugins.NAME]`` became: an instance of the class that its plugin named."""
         return self._plugin_settings[name]
 
+    def worker(self, kinds: Iterable[str] | None = None) -> Worker:
+        """What runs jobs in this process, of these kinds or of all; for runners.
+
+        Raises `ConfigurationError` for a kind that no plugin brings.
+        """
+        return Worker(self._services, self.session, kinds)
+
+    def run_jobs(self) -> None:
+        """Have the runner of the settings run jobs in this process until it closes; idempotent.
+
+        A registry runs none unless it is told to: `repocore serve` and ``repocore_web.wsgi`` do.
+        """
+        if self._jobs is None:
+            run = self._services.runner.run
+            self._jobs = threading.Thread(
+                target=run, args=(lambda: self._closed,), name="repocore-jobs", daemon=True
+            )
+            self._jobs.start()
+
+    def _open_runner(self) -> JobRunner:
+        url = self.settings.runner
+        runner = self._services.hooks.repocore_job_runner(registry=self, url=url)
+        if runner is None:
+            scheme = url.partition(":")[0]
+            message = f"No plugin runs jobs by {scheme}; see `repocore plugins`."
+            raise NoPluginForUrlError(message)
+        return runner
+
     def tell(self) -> None:
         """Write counted downloads and tell listeners of what is due, here and now."""
         self._relay.run()
@@ -211,6 +245,7 @@ class Registry:
         if self._closed:
             return
         self._closed = True
+        self._services.runner.close()
         self._relay.close()
         self._services.hooks.repocore_shutdown(registry=self)
         self._services.catalog.close()
@@ -248,6 +283,24 @@ def _indexers(hooks: pluggy.HookRelay) -> dict[str, tuple[Indexer, ...]]:
             raise DuplicateDocumentError(message)
         kinds[indexer.kind] = indexer
     return {name: tuple(kinds.values()) for name, kinds in found.items()}
+
+
+def _handlers(hooks: pluggy.HookRelay, settings: Settings) -> dict[str, JobHandler[Any]]:
+    handlers: dict[str, JobHandler[Any]] = {}
+    brought: Iterable[Mapping[str, JobHandler[Any]]] = hooks.repocore_jobs()
+    for kind, handler in (item for one in brought for item in one.items()):
+        if kind in handlers:
+            message = f"Two plugins bring jobs of the kind {kind}; disable one of them."
+            raise PluginError(message)
+        handlers[kind] = handler
+    problems = tuple(
+        f"schedule[{place}].job: there are no jobs of the kind {schedule.job}"
+        for place, schedule in enumerate(settings.schedule)
+        if schedule.job not in handlers
+    )
+    if problems:
+        raise ConfigurationError(problems=problems)
+    return handlers
 
 
 def _all_survey(plugins: pluggy.PluginManager) -> bool:

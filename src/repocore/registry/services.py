@@ -11,8 +11,8 @@ import pluggy
 from repocore.catalog import Catalog
 from repocore.config import Settings
 from repocore.errors import RepositoryMissingError
-from repocore.model import Principal
-from repocore.ports import Format, Indexer, Storage
+from repocore.model import Event, Job, Principal
+from repocore.ports import Format, Indexer, JobHandler, JobRunner, Storage
 from repocore.registry.access import AccessBook
 from repocore.registry.counting import Counter
 
@@ -20,6 +20,25 @@ __all__ = ["SYSTEM", "Services"]
 
 #: The embedding application itself.
 SYSTEM = Principal(name="system", via="library", trusted=True)
+
+
+class _Nobody:
+    """The runner until there is one: jobs wait in their rows."""
+
+    def submit(self, emit: Callable[[Event], None], job: Job) -> None:
+        """Leave it."""
+
+    def wake(self) -> None:
+        """Sleep on."""
+
+    def run(self, until: Callable[[], bool]) -> None:
+        """Run none."""
+
+    def cancel(self, number: int) -> None:
+        """Leave it."""
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 def _pass(_step: str) -> None:
@@ -45,6 +64,9 @@ class Services:
     indexing: Any = None
     #: The registry, for hooks; this floor knows no type for what stands above it.
     registry: Any = None
+    #: The kinds of jobs, by name.
+    handlers: Mapping[str, JobHandler[Any]] = attrs.field(factory=dict[str, JobHandler[Any]])
+    runner: JobRunner = attrs.field(factory=_Nobody)
     #: Named between any two steps that change something outside of memory; tests crash here.
     step: Callable[[str], None] = _pass
 

@@ -10,6 +10,7 @@ from repocore.registry.accounts import Accounts
 from repocore.registry.auditing import Upkeep
 from repocore.registry.context import Context
 from repocore.registry.files import Files
+from repocore.registry.jobs import Jobs
 from repocore.registry.releases import Releases
 from repocore.registry.repositories import Repositories
 from repocore.registry.retention import Retention
@@ -48,6 +49,11 @@ class Session:
     def accounts(self) -> Accounts:
         """Accounts, groups, tokens and rules."""
         return Accounts(self._context)
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """Background work."""
+        return Jobs(self._context)
 
     @cached_property
     def upkeep(self) -> Upkeep:

@@ -1,0 +1,41 @@
+"""What the classes of settings say of their fields, and the checks that several share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["positive", "says", "some", "whole"]
+
+
+def says(
+    help: str,
+    *,
+    check: Callable[[Any], object] | None = None,
+    each: Callable[[Any], object] | None = None,
+    size: bool = False,
+) -> dict[str, Any]:
+    """Metadata of a field: its meaning in a line, and what is checked beyond its type.
+
+    ``check`` raises `ValueError` for a bad value, ``each`` for a bad element of a list; ``size``
+    says that the number counts bytes.
+    """
+    return {"help": help, "check": check, "each": each, "size": size}
+
+
+def some(value: str) -> None:
+    """Refuse a text without a word in it."""
+    if not value.strip():
+        raise ValueError("expected some text")
+
+
+def positive(value: Any) -> None:
+    """Refuse nothing, and less."""
+    if value is not None and value <= type(value)(0):
+        raise ValueError("must be more than nothing")
+
+
+def whole(value: int | None) -> None:
+    """Refuse less than nothing."""
+    if value is not None and value < 0:
+        raise ValueError("must not be less than nothing")
