@@ -30,17 +30,15 @@ __all__ = [
 STAMP: Final = "indexed_timestamp"
 
 #: What a record has from its server, or not at all, whatever the package says: where it lies, when
-#: it came, what was found out about it.  ``arch`` and ``platform`` are said better by ``subdir``.
+#: it came, what was found out about it.
 SERVERS_FIELDS: Final = frozenset(
     {
-        "arch",
         "attestations_sha256",
         "channel",
         "fn",
         "legacy_bz2_md5",
         "legacy_bz2_size",
         "md5",
-        "platform",
         "revoked",
         "run_exports",
         "sha256",
@@ -50,6 +48,21 @@ SERVERS_FIELDS: Final = frozenset(
         STAMP,
     }
 )
+
+# What ``subdir`` says better, and what is of the machine that built the package: conda-index
+# leaves the same out.
+_LEFT_OUT: Final = SERVERS_FIELDS | {
+    "arch",
+    "binstar",
+    "has_prefix",
+    "machine",
+    "mtime",
+    "operatingsystem",
+    "platform",
+    "requires_features",
+    "target-triplet",
+    "ucs",
+}
 
 _DIGESTS: Final = ("md5", "sha256")
 _MICROSECONDS: Final = 1000
@@ -79,9 +92,9 @@ def record_of(index: Mapping[str, Any], checksums: Checksums, size: int) -> dict
     """The repodata record (CEP 36) of a package with that ``info/index.json`` and those bytes.
 
     ``size`` is in bytes.  What is the server's to say (`SERVERS_FIELDS`) is not taken from the
-    package.
+    package, nor is what no client asks of a record (``arch``, ``platform`` and their like).
     """
-    record = {key: value for key, value in index.items() if key not in SERVERS_FIELDS}
+    record = {key: value for key, value in index.items() if key not in _LEFT_OUT}
     if checksums.md5 is not None:
         record["md5"] = checksums.md5
     record["sha256"] = checksums.sha256
