@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
-from sqlalchemy import bindparam, case, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, case, insert, or_, select, update
 
 from repocore.catalog import statements, tables
 from repocore.catalog.dialects import now
@@ -21,6 +21,7 @@ __all__ = [
     "ReleaseRow",
     "add",
     "begin_again",
+    "beside",
     "draft_of",
     "find",
     "hold_parent",
@@ -228,6 +229,24 @@ def newest(transaction: Transaction, row: ReleaseRow) -> Newest:
     """The newest visible release beside a release, itself included."""
     rows = transaction.rows(_NEWEST, repository=row.repository, within=row.partition)
     return Newest(*rows[0]) if rows else Newest()
+
+
+def beside(
+    connection: Connection, repository: int, partition: str, name: str
+) -> tuple[str, bytes]:
+    """The section of a release, and the bytes beside its record."""
+    row = connection.execute(
+        select(_r.c.section, _x.c.extra)
+        .outerjoin(
+            _x,
+            (_x.c.repository_id == _r.c.repository_id)
+            & (_x.c.partition == _r.c.partition)
+            & (_x.c.name == _r.c.name),
+        )
+        .where(_r.c.repository_id == repository)
+        .where(_r.c.partition == partition, _r.c.name == name)
+    ).one()
+    return row.section, row.extra or b""
 
 
 _SERIAL = Statement(

@@ -13,6 +13,7 @@ from repocore.registry.registry import Registry
 from repocore.registry.retention import Outdated, RetentionReport
 from repocore.registry.session import Session
 from repocore.registry.statistics import Downloads, Usage, UsageReport
+from repocore.registry.uploading import Upload
 from repocore.registry.working import Claim, Worker
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Registry",
     "RetentionReport",
     "Session",
+    "Upload",
     "Usage",
     "UsageReport",
     "Worker",

@@ -6,11 +6,12 @@ collector takes both after the grace period, and nothing was ever visible.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import attrs
 
-from repocore.catalog import blobs
+from repocore.catalog import Transaction, blobs
 from repocore.catalog.commit import FileChange, commit
 from repocore.errors import StorageError
 from repocore.model import BlobKey, File
@@ -18,37 +19,66 @@ from repocore.ports import Progress
 from repocore.registry.services import Services
 from repocore.registry.staging import Staged
 
-__all__ = ["Collected", "collect_blobs", "collect_strays", "publish", "refer"]
+__all__ = ["Collected", "collect_blobs", "collect_strays", "publish", "refer", "refer_all"]
 
 #: A collector can take a reservation that outlived the grace period; then all begins again.
 _TRIES: Final = 3
 
 
-def publish(services: Services, staged: Staged, change: FileChange) -> File:
-    """Store what is staged and make the change true, all or nothing.
+class _CollectedMeanwhile(Exception):  # noqa: N818 - ends a transaction, and is never seen
+    """A reservation is gone: nothing of the transaction may stay."""
+
+
+def publish(services: Services, uploads: Sequence[tuple[Staged, FileChange]]) -> list[File]:
+    """Store what is staged and make the changes true, all of them or none.
 
     Raises what the storage and `commit` raise.
     """
     catalog = services.catalog
     for _ in range(_TRIES):
-        reserved = catalog.write(lambda t: blobs.reserve(t, staged.checksums, staged.size))
+        reserved = catalog.write(
+            lambda t: [blobs.reserve(t, staged.checksums, staged.size) for staged, _ in uploads]
+        )
         services.step("reserved")
-        # An object that was lost or cut is written anew by whoever uploads its bytes again.
-        if not reserved.stored or services.storage.size(reserved.key) != staged.size:
-            staged.commit(reserved.key)
+        due: list[FileChange] = []
+        for (staged, change), one in zip(uploads, reserved, strict=True):
+            # An object that was lost or cut is written anew by whoever uploads its bytes again.
+            if not one.stored or services.storage.size(one.key) != staged.size:
+                staged.commit(one.key)
+            due.append(attrs.evolve(change, key=one.key))
         services.step("stored")
-        due = attrs.evolve(change, key=reserved.key)
-        file = catalog.write(lambda t, due=due: commit(t, due))
-        if file is not None:
-            services.step("committed")
-            return file
+        try:
+            files = catalog.write(lambda t, due=due: commit_all(t, due))
+        except _CollectedMeanwhile:
+            continue
+        services.step("committed")
+        return files
     message = "A clean-up met the upload; send it again."
     raise StorageError(message)
+
+
+def commit_all(transaction: Transaction, changes: Sequence[FileChange]) -> list[File]:
+    """Make the changes true; raises what has the transaction undone where a blob is gone."""
+    files: list[File] = []
+    for change in changes:
+        file = commit(transaction, change)
+        if file is None:
+            raise _CollectedMeanwhile
+        files.append(file)
+    return files
 
 
 def refer(services: Services, change: FileChange) -> File | None:
     """Bind a path to a stored blob; None where it went meanwhile."""
     return services.catalog.write(lambda t: commit(t, change))
+
+
+def refer_all(services: Services, changes: Sequence[FileChange]) -> list[File] | None:
+    """Bind paths to stored blobs, all of them or none; None where one went meanwhile."""
+    try:
+        return services.catalog.write(lambda t: commit_all(t, changes))
+    except _CollectedMeanwhile:
+        return None
 
 
 @attrs.frozen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, BinaryIO
 
@@ -19,13 +19,12 @@ from repocore.catalog import (
     tables,
 )
 from repocore.catalog.commit import FileChange, commit
-from repocore.catalog.rows import StoredRepository, file_of, micros_at
+from repocore.catalog.rows import StoredRepository, file_of
 from repocore.errors import (
     ConflictError,
     FileMissingError,
-    InvalidPackageError,
     InvalidPathError,
-    QuotaExceededError,
+    RepocoreError,
     StorageError,
 )
 from repocore.http import FileContent, Readable
@@ -44,11 +43,11 @@ from repocore.model import (
     Survey,
     split_address,
 )
-from repocore.ports import Format, Storage
+from repocore.ports import Format
 from repocore.registry.blobs import publish, refer
 from repocore.registry.bodies import body_of
 from repocore.registry.context import Context
-from repocore.registry.staging import Bounds, Staged, stage
+from repocore.registry.uploading import Stored, Upload, Uploading
 
 __all__ = ["Files"]
 
@@ -62,6 +61,7 @@ class Files:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._uploading = Uploading(context)
 
     def put(  # noqa: PLR0913 - what a sender or an importer knows of a body
         self,
@@ -72,6 +72,7 @@ class Files:
         length: int | None = None,
         announced: Sequence[Digest] = (),
         released_at: datetime | None = None,
+        facts: FileFacts | None = None,
         link: bool = False,
     ) -> File:
         """Store a body under a path and return its file; requires WRITE, before the first read.
@@ -82,102 +83,41 @@ class Files:
 
         An importer gives ``released_at``, when the release was published where it comes from: it
         keeps that time (or one later than the release before it), announces nothing anew, and
-        requires MANAGE of the repository, too.  With ``link``, a body that is an open file may
+        requires MANAGE of the repository, too.  So do ``facts`` that are known from elsewhere;
+        then the content is not looked into.  With ``link``, a body that is an open file may
         become another name of that file, which must not be written to any more.
 
         Raises `TruncatedError`, `ChecksumMismatchError`, `TooLargeError`, `QuotaExceededError`,
         `InvalidPackageError`, `UploadRejectedError` (a plugin's veto), `ImmutableFileError`,
         `StorageFullError`, `StorageError`.  After any of them nothing has changed.
         """
-        path = FilePath.parse(path)
-        services = self._context.services
-        repository, format_, expected = self._writable(address, path)
-        if released_at is not None:
-            self._context.find(address, Action.MANAGE)
-        self._check_quota(repository, length)
-        sums = format_.needs_checksums | {digest.algorithm for digest in announced}
-        bounds = Bounds(
+        upload = Upload(
+            path=FilePath.parse(path),
+            stream=stream,
             length=length,
-            limit=self._limit(repository),
-            chunk=services.settings.limits.chunk,
+            announced=announced,
+            released_at=released_at,
+            facts=facts,
             link=link,
         )
-        with stage(services.storage, stream, sums, bounds) as staged:
-            staged.checksums.require(announced)
-            facts = format_.inspect(path, staged)
-            if (facts.package, facts.version) != (expected.package, expected.version):
-                message = f"The content is not the package that {path} names."
-                raise InvalidPackageError(message)
-            self._validate(repository, path, staged, facts)
+        services = self._context.services
+        with self._uploading.staged(address, upload) as ready:
             services.step("staged")
-            key = BlobKey(staged.checksums.sha256, "")
-            change = self._change(repository, path, key, staged.size, facts, format_)
-            if released_at is not None:
-                change = attrs.evolve(change, released_at=micros_at(released_at))
-            file = publish(services, staged, change)
+            [file] = publish(services, [ready])
         services.wake()
         services.step("relayed")
         return file
 
-    def _writable(self, address: str, path: FilePath) -> tuple[StoredRepository, Format, FileFacts]:
-        kind, name = split_address(address)
-        format_ = self._context.services.formats.get(kind)
-        if format_ is None:
-            found = self._context.find(address, Action.WRITE)
-            return found, self._context.services.format(kind), FileFacts()
-        expected = format_.locate(path)
-        scope = (expected.package, expected.version)
-        return self._context.find(f"{kind}/{name}", Action.WRITE, scope), format_, expected
+    def put_all(
+        self, address: str, uploads: Iterable[Upload], *, batch: int = 100, workers: int = 2
+    ) -> Iterator[tuple[Upload, File | RepocoreError]]:
+        """Put many bodies, ``batch`` of them in a transaction; yields each with what came of it.
 
-    def _limit(self, repository: StoredRepository) -> int:
-        most = self._context.services.settings.limits.max_body
-        own = repository.value.policy.max_size
-        return most if own is None else min(own, most)
-
-    def _check_quota(self, repository: StoredRepository, length: int | None) -> None:
-        """Refuse before the body what cannot fit; the commit counts exactly."""
-        quota = repository.value.policy.quota
-        if quota is None:
-            return
-        with self._context.services.catalog.snapshot() as connection:
-            used = repositories.size(connection, repository.id)
-        if used + (length or 0) > quota:
-            raise QuotaExceededError
-
-    def _validate(
-        self, repository: StoredRepository, path: FilePath, content: Staged, facts: FileFacts
-    ) -> None:
-        self._context.services.hooks.repocore_validate(
-            session=self._context.session,
-            repository=repository.value,
-            path=path,
-            content=content,
-            facts=facts,
-        )
-
-    def _change(
-        self,
-        repository: StoredRepository,
-        path: FilePath,
-        key: BlobKey,
-        size: int,
-        facts: FileFacts,
-        format_: Format,
-    ) -> FileChange:
-        value = repository.value
-        resource = Resource(value.format, value.name, facts.package, facts.version)
-        may = value.policy.overwrite and self._context.allowed(Action.OVERWRITE, resource)
-        return FileChange(
-            repository=repository,
-            path=path,
-            key=key,
-            size=size,
-            facts=facts,
-            sort_key=format_.sort_key(facts.version or ""),
-            by=self._context.by,
-            may_overwrite=may,
-            whole=format_.whole,
-        )
+        ``workers`` of a batch are read at a time.  What cannot be put keeps no other from being
+        put.  Raises what is no upload's own fault: `StorageFullError`, `StorageError`, and errors
+        of access.
+        """
+        return self._uploading.run(address, uploads, batch, workers)
 
     def refer(self, address: str, path: str | FilePath, digest: Digest) -> File | None:
         """Bind a path to bytes that the repository holds already, without sending them.
@@ -186,7 +126,7 @@ class Files:
         know its bytes.  Returns None where there is none such; then upload them.
         """
         path = FilePath.parse(path)
-        repository, format_, _ = self._writable(address, path)
+        repository, format_, _ = self._uploading.writable(address, path)
         services = self._context.services
         with services.catalog.snapshot() as connection:
             rows = list(stored_blobs.with_digest(connection, repository.id, digest))
@@ -196,9 +136,9 @@ class Files:
         else:
             return None
         key = BlobKey(row.digest, row.generation)
-        content = _Stored(services.storage, key, row.size)
+        content = Stored(services.storage, key, row.size)
         facts = format_.inspect(path, content)
-        change = self._change(repository, path, key, row.size, facts, format_)
+        change = self._uploading.change(repository, path, key, row.size, facts, format_)
         file = refer(services, change)
         services.wake()
         return file
@@ -214,7 +154,7 @@ class Files:
         more.  Raises what `put` raises.
         """
         services = self._context.services
-        targets = {to: self._writable(address, to) for to in moves.values()}
+        targets = {to: self._uploading.writable(address, to) for to in moves.values()}
         repository, format_, _ = next(iter(targets.values()))
         with services.catalog.snapshot() as connection:
             rows = files.stored(connection, repository.id, [str(path) for path in moves])
@@ -256,8 +196,9 @@ class Files:
         if row.released and not self._may_read(repository, format_, path):
             raise FileMissingError
         key = BlobKey(row.digest, row.generation)
-        content = _Stored(self._context.services.storage, key, row.size)
-        return self._change(repository, to, key, row.size, format_.inspect(to, content), format_)
+        content = Stored(self._context.services.storage, key, row.size)
+        facts = format_.inspect(to, content)
+        return self._uploading.change(repository, to, key, row.size, facts, format_)
 
     def checksums(self, address: str, path: str | FilePath, *algorithms: str) -> Checksums:
         """The sums of a file's bytes, those of these algorithms included; requires READ.
@@ -432,21 +373,3 @@ def _require_whole(
     if row is None or not format_.whole(drafts.draft_of(row, address), rest):
         message = f"{file.path} is a part of release {name}, which needs it; delete the release."
         raise ConflictError(message)
-
-
-@attrs.frozen
-class _Stored:
-    """A stored blob, seen as content that has arrived."""
-
-    _storage: Storage
-    _key: BlobKey
-    size: int
-
-    @property
-    def checksums(self) -> Checksums:
-        """Its sha256."""
-        return Checksums(sha256=self._key.digest)
-
-    def open(self) -> BinaryIO:
-        """Read it from the start."""
-        return self._storage.open(self._key)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import builtins
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 from repocore.catalog import Transaction, releases
@@ -10,6 +11,7 @@ from repocore.catalog.rows import StoredRepository, file_of, time_of
 from repocore.errors import ReleaseMissingError
 from repocore.model import Action, File, Grain, Release, Resource, Survey, split_address
 from repocore.registry.context import Context
+from repocore.registry.copying import copy_releases
 
 __all__ = ["Releases"]
 
@@ -145,6 +147,25 @@ class Releases:
         if found is None:
             raise ReleaseMissingError
         return found
+
+    def copy(
+        self,
+        source: str,
+        names: Iterable[tuple[str, str]],
+        target: str,
+        *,
+        promote: bool = False,
+    ) -> builtins.list[File]:
+        """Have releases, named (partition, name), in another repository of the format, too.
+
+        All of them or none, in one transaction; no bytes are moved, and what is there already
+        stays.  Requires READ of the source, and WRITE of each in the target; with ``promote``,
+        PROMOTE instead.  Raises `ReleaseMissingError`, `ImmutableFileError` where the target has
+        other bytes, `UploadRejectedError` (a plugin's veto) and `QuotaExceededError`.
+        """
+        return copy_releases(
+            self._context, source, list(names), target, Action.PROMOTE if promote else Action.WRITE
+        )
 
     def delete(self, address: str, partition: str, name: str) -> None:
         """Delete a release, or a draft, with its files and all that hangs on it, at once.

@@ -1,0 +1,103 @@
+"""Releases of one repository in another: rows are made, no bytes are moved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from repocore.catalog import drafts, files, releases
+from repocore.catalog.commit import FileChange
+from repocore.catalog.rows import StoredRepository
+from repocore.errors import RejectedError, ReleaseMissingError, StorageError
+from repocore.model import Action, File, FileFacts, Release, split_address
+from repocore.ports import Format
+from repocore.registry.blobs import refer_all
+from repocore.registry.context import Context
+from repocore.registry.uploading import Stored, Uploading
+
+__all__ = ["copy_releases"]
+
+#: A collector cannot take what is named; but the source may be deleted while it is copied.
+_GONE = "A release was deleted while it was copied; look again."
+
+
+@attrs.frozen
+class _Source:
+    """A release that is to be copied: its files, and the bytes beside its record."""
+
+    release: Release
+    files: Sequence[File]
+    section: str
+    extra: bytes
+
+
+def copy_releases(
+    context: Context,
+    source: str,
+    names: Sequence[tuple[str, str]],
+    target: str,
+    action: Action,
+) -> list[File]:
+    """See `Releases.copy`."""
+    kind = split_address(target)[0]
+    if split_address(source)[0] != kind:
+        message = f"{target} is of another format than {source}; copy to one of the same."
+        raise RejectedError(message)
+    format_ = context.services.format(kind)
+    found = _read(context, source, names, format_)
+    uploading = Uploading(context)
+    changes: list[FileChange] = []
+    for one in found:
+        scope = (one.release.package, one.release.version)
+        stored = context.find(target, action, scope)
+        changes += [_change(uploading, stored, format_, one, file) for file in one.files]
+    # What hangs on something comes after it, what announces a release last; else in one order.
+    changes.sort(key=_order)
+    made = refer_all(context.services, changes)
+    context.services.wake()
+    if made is None:
+        raise StorageError(_GONE)
+    return made
+
+
+def _order(change: FileChange) -> tuple[bool, str, bool, str]:
+    facts = change.facts
+    return facts.parent is not None, facts.partition or "", facts.announces, str(change.path)
+
+
+def _read(
+    context: Context, source: str, names: Sequence[tuple[str, str]], format_: Format
+) -> list[_Source]:
+    found: list[_Source] = []
+    stored = {
+        partition: context.find(source, Action.READ, format_.scope(partition))
+        for partition, _ in names
+    }
+    with context.services.catalog.snapshot() as connection:
+        for partition, name in dict.fromkeys(names):
+            repository = stored[partition]
+            release = releases.visible(connection, repository, partition, name)
+            if release is None:
+                message = f"There is no {name} in {source}/{partition}."
+                raise ReleaseMissingError(message)
+            own = files.of_release(connection, repository.id, source, partition, name)
+            section, extra = drafts.beside(connection, repository.id, partition, name)
+            found.append(_Source(release, own, section, extra))
+    return found
+
+
+def _change(
+    uploading: Uploading, stored: StoredRepository, format_: Format, one: _Source, file: File
+) -> FileChange:
+    known = format_.locate(file.path)
+    facts: FileFacts = attrs.evolve(
+        known,
+        record=one.release.record,
+        extra=one.extra,
+        section=one.section,
+        media_type=file.media_type,
+    )
+    content = Stored(uploading.storage, file.key, file.size)
+    uploading.validate(stored, file.path, content, facts)
+    return uploading.change(stored, file.path, file.key, file.size, facts, format_)

@@ -1,0 +1,220 @@
+"""From bodies to changes: the way that every upload takes, one by one or many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from itertools import islice
+from typing import BinaryIO
+
+import attrs
+
+from repocore.catalog import repositories
+from repocore.catalog.commit import FileChange
+from repocore.catalog.rows import StoredRepository, micros_at
+from repocore.errors import (
+    ConflictError,
+    InvalidPackageError,
+    QuotaExceededError,
+    RejectedError,
+    RepocoreError,
+)
+from repocore.http import Readable
+from repocore.model import (
+    Action,
+    BlobKey,
+    Checksums,
+    Digest,
+    File,
+    FileFacts,
+    FilePath,
+    Resource,
+    split_address,
+)
+from repocore.ports import Format, StagedContent, Storage
+from repocore.registry.blobs import publish
+from repocore.registry.context import Context
+from repocore.registry.staging import Bounds, Staged, stage
+
+__all__ = ["Stored", "Upload", "Uploading"]
+
+
+@attrs.frozen(kw_only=True)
+class Upload:
+    """A body for `Files.put_all`, with what `Files.put` is told of one."""
+
+    path: FilePath
+    stream: Readable
+    length: int | None = None
+    announced: Sequence[Digest] = ()
+    released_at: datetime | None = None
+    facts: FileFacts | None = None
+    link: bool = False
+
+
+@attrs.frozen
+class Stored:
+    """A stored blob, seen as content that has arrived."""
+
+    _storage: Storage
+    _key: BlobKey
+    size: int
+
+    @property
+    def checksums(self) -> Checksums:
+        """Its sha256."""
+        return Checksums(sha256=self._key.digest)
+
+    def open(self) -> BinaryIO:
+        """Read it from the start."""
+        return self._storage.open(self._key)
+
+
+class Uploading:
+    """Stage bodies for one principal, and publish many of them together."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    @property
+    def storage(self) -> Storage:
+        """Where bytes lie."""
+        return self._context.services.storage
+
+    def run(
+        self, address: str, uploads: Iterable[Upload], batch: int, workers: int
+    ) -> Iterator[tuple[Upload, File | RepocoreError]]:
+        """See `Files.put_all`."""
+        source = iter(uploads)
+        with ThreadPoolExecutor(workers, thread_name_prefix="repocore-put") as pool:
+            while some := list(islice(source, batch)):
+                with ExitStack() as stack:
+                    yield from self._batch(address, some, pool, stack)
+
+    def _batch(
+        self, address: str, uploads: Sequence[Upload], pool: Executor, stack: ExitStack
+    ) -> Iterator[tuple[Upload, File | RepocoreError]]:
+        def begin(upload: Upload) -> tuple[Staged, FileChange] | RejectedError:
+            opened = self.staged(address, upload)
+            try:
+                ready = opened.__enter__()
+            except RejectedError as error:
+                return error
+            stack.push(opened)
+            return ready
+
+        found = list(zip(uploads, pool.map(begin, uploads), strict=True))
+        ready = [(u, one) for u, one in found if not isinstance(one, RejectedError)]
+        yield from ((u, one) for u, one in found if isinstance(one, RejectedError))
+        services = self._context.services
+        # In one order for all writers, so that two of them do not wait for each other.
+        ready.sort(key=lambda pair: (pair[1][1].facts.partition or "", str(pair[0].path)))
+        try:
+            files = publish(services, [one for _, one in ready])
+        except (RejectedError, ConflictError):
+            yield from (self._alone(upload, one) for upload, one in ready)
+        else:
+            yield from zip((upload for upload, _ in ready), files, strict=True)
+        services.wake()
+
+    def _alone(
+        self, upload: Upload, ready: tuple[Staged, FileChange]
+    ) -> tuple[Upload, File | RepocoreError]:
+        try:
+            return upload, publish(self._context.services, [ready])[0]
+        except (RejectedError, ConflictError) as error:
+            return upload, error
+
+    @contextmanager
+    def staged(self, address: str, upload: Upload) -> Generator[tuple[Staged, FileChange]]:
+        """The body, arrived and looked into, and the change that it is to make."""
+        services = self._context.services
+        path = upload.path
+        repository, format_, expected = self.writable(address, path)
+        if upload.released_at is not None or upload.facts is not None:
+            self._context.find(address, Action.MANAGE)
+        self._check_quota(repository, upload.length)
+        sums = format_.needs_checksums | {digest.algorithm for digest in upload.announced}
+        bounds = Bounds(
+            length=upload.length,
+            limit=self._limit(repository),
+            chunk=services.settings.limits.chunk,
+            link=upload.link,
+        )
+        with stage(services.storage, upload.stream, sums, bounds) as staged:
+            staged.checksums.require(upload.announced)
+            facts = upload.facts or format_.inspect(path, staged)
+            if (facts.package, facts.version) != (expected.package, expected.version):
+                message = f"The content is not the package that {path} names."
+                raise InvalidPackageError(message)
+            self.validate(repository, path, staged, facts)
+            key = BlobKey(staged.checksums.sha256, "")
+            change = self.change(repository, path, key, staged.size, facts, format_)
+            if upload.released_at is not None:
+                change = attrs.evolve(change, released_at=micros_at(upload.released_at))
+            yield staged, change
+
+    def writable(self, address: str, path: FilePath) -> tuple[StoredRepository, Format, FileFacts]:
+        """The repository that a path may be written to, its format, and what the path tells."""
+        kind, name = split_address(address)
+        format_ = self._context.services.formats.get(kind)
+        if format_ is None:
+            found = self._context.find(address, Action.WRITE)
+            return found, self._context.services.format(kind), FileFacts()
+        expected = format_.locate(path)
+        scope = (expected.package, expected.version)
+        return self._context.find(f"{kind}/{name}", Action.WRITE, scope), format_, expected
+
+    def _limit(self, repository: StoredRepository) -> int:
+        most = self._context.services.settings.limits.max_body
+        own = repository.value.policy.max_size
+        return most if own is None else min(own, most)
+
+    def _check_quota(self, repository: StoredRepository, length: int | None) -> None:
+        """Refuse before the body what cannot fit; the commit counts exactly."""
+        quota = repository.value.policy.quota
+        if quota is None:
+            return
+        with self._context.services.catalog.snapshot() as connection:
+            used = repositories.size(connection, repository.id)
+        if used + (length or 0) > quota:
+            raise QuotaExceededError
+
+    def validate(
+        self, repository: StoredRepository, path: FilePath, content: StagedContent, facts: FileFacts
+    ) -> None:
+        """Ask the plugins for their veto; raises `UploadRejectedError`."""
+        self._context.services.hooks.repocore_validate(
+            session=self._context.session,
+            repository=repository.value,
+            path=path,
+            content=content,
+            facts=facts,
+        )
+
+    def change(
+        self,
+        repository: StoredRepository,
+        path: FilePath,
+        key: BlobKey,
+        size: int,
+        facts: FileFacts,
+        format_: Format,
+    ) -> FileChange:
+        """What a commit is to make true."""
+        value = repository.value
+        resource = Resource(value.format, value.name, facts.package, facts.version)
+        may = value.policy.overwrite and self._context.allowed(Action.OVERWRITE, resource)
+        return FileChange(
+            repository=repository,
+            path=path,
+            key=key,
+            size=size,
+            facts=facts,
+            sort_key=format_.sort_key(facts.version or ""),
+            by=self._context.by,
+            may_overwrite=may,
+            whole=format_.whole,
+        )
