@@ -96,15 +96,16 @@ def enqueue(transaction: Transaction, new: NewJob) -> Job:
     To be used within the transaction of the data that the job is about.
     """
     for _ in range(_TRIES):
+        # First, as an INSERT that fails has used a number up.
+        row = None if new.key is None else transaction.execute(_join(new)).first()
+        if row is not None:
+            return job_of(row)
         row = transaction.execute(_insert(transaction, new)).first()
         if row is not None:
             job = job_of(row)
             transaction.emit(JobSubmitted(job=job.id, kind=job.kind, by=job.created_by))
             return job
-        row = transaction.execute(_join(new)).first()
-        if row is not None:
-            return job_of(row)
-        # Between the two somebody claimed or cancelled it.
+        # Between the two somebody queued it.
     raise AssertionError
 
 

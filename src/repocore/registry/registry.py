@@ -58,6 +58,7 @@ class Registry:
         hooks = plugins.hook
         self.formats: Mapping[str, Format] = _formats(hooks)
         indexers = _indexers(hooks)
+        handlers = _handlers(hooks, settings)
         #: Whether every authorizer can answer for a whole repository at once.
         self.surveyed = _all_survey(plugins)
         settings.data.mkdir(parents=True, exist_ok=True)
@@ -80,7 +81,7 @@ class Registry:
             counter=counter,
             wake=self._relay.wake if catalog.listened else self._relay.start,
             registry=self,
-            handlers=_handlers(hooks, settings),
+            handlers=handlers,
         )
         self._services.indexing = Indexing(self._services)
         self._closed = False
@@ -225,6 +226,32 @@ class Registry:
             self._jobs = threading.Thread(
                 target=run, args=(lambda: self._closed,), name="repocore-jobs", daemon=True
             )
+            self._jobs.start()
+
+    def _open_runner(self) -> JobRunner:
+        url = self.settings.runner
+        runner = self._services.hooks.repocore_job_runner(registry=self, url=url)
+        if runner is None:
+            scheme = url.partition(":")[0]
+            message = f"No plugin runs jobs by {scheme}; see `repocore plugins`."
+            raise NoPluginForUrlError(message)
+        return runner
+
+    def worker(self, kinds: Iterable[str] | None = None) -> Worker:
+        """What runs jobs in this process, of these kinds or of all; for runners.
+
+        Raises `ConfigurationError` for a kind that no plugin brings.
+        """
+        return Worker(self._services, self.session, kinds)
+
+    def run_jobs(self) -> None:
+        """Have the runner of the settings run jobs in this process until it closes; idempotent.
+
+        A registry runs none unless it is told to: `repocore serve` and ``repocore_web.wsgi`` do.
+        """
+        if self._jobs is None:
+            arguments = {"target": self._services.runner.run, "args": (lambda: self._closed,)}
+            self._jobs = threading.Thread(name="repocore-jobs", daemon=True, **arguments)
             self._jobs.start()
 
     def _open_runner(self) -> JobRunner:
