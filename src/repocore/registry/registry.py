@@ -237,32 +237,6 @@ class Registry:
             raise NoPluginForUrlError(message)
         return runner
 
-    def worker(self, kinds: Iterable[str] | None = None) -> Worker:
-        """What runs jobs in this process, of these kinds or of all; for runners.
-
-        Raises `ConfigurationError` for a kind that no plugin brings.
-        """
-        return Worker(self._services, self.session, kinds)
-
-    def run_jobs(self) -> None:
-        """Have the runner of the settings run jobs in this process until it closes; idempotent.
-
-        A registry runs none unless it is told to: `repocore serve` and ``repocore_web.wsgi`` do.
-        """
-        if self._jobs is None:
-            arguments = {"target": self._services.runner.run, "args": (lambda: self._closed,)}
-            self._jobs = threading.Thread(name="repocore-jobs", daemon=True, **arguments)
-            self._jobs.start()
-
-    def _open_runner(self) -> JobRunner:
-        url = self.settings.runner
-        runner = self._services.hooks.repocore_job_runner(registry=self, url=url)
-        if runner is None:
-            scheme = url.partition(":")[0]
-            message = f"No plugin runs jobs by {scheme}; see `repocore plugins`."
-            raise NoPluginForUrlError(message)
-        return runner
-
     def tell(self) -> None:
         """Write counted downloads and tell listeners of what is due, here and now."""
         self._relay.run()
