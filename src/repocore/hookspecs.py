@@ -76,13 +76,16 @@ def repocore_settings() -> Mapping[str, type]:
 
 
 @hookspec
-def repocore_formats() -> Iterable[Format]:
-    """Bring formats; two of one name raise `DuplicateFormatError`.  Asked once."""
+def repocore_formats(plugin_settings: Mapping[str, Any]) -> Iterable[Format]:  # noqa: ARG001 - a specification
+    """Bring formats; two of one name raise `DuplicateFormatError`.  Asked once.
+
+    ``plugin_settings`` has what the tables ``[plugins.NAME]`` became, by NAME.
+    """
     raise AssertionError
 
 
 @hookspec
-def repocore_indexers() -> Iterable[Indexer]:
+def repocore_indexers(plugin_settings: Mapping[str, Any]) -> Iterable[Indexer]:  # noqa: ARG001 - a specification
     """Bring indexers, which make documents from the releases of a repository.
 
     Two of one kind and format raise `DuplicateDocumentError`.  Asked once.

@@ -7,7 +7,7 @@ the matching `Route` with a session, and writes the `Response`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, BinaryIO, Generic, Protocol, Self, TypeVar
 
@@ -32,9 +32,23 @@ from repocore.errors import (
 )
 from repocore.model import Credentials, File
 
-__all__ = ["FileContent", "Headers", "Readable", "Request", "Response", "Route", "status_for"]
+__all__ = [
+    "FileContent",
+    "Headers",
+    "Part",
+    "Readable",
+    "Request",
+    "Response",
+    "Route",
+    "status_for",
+]
 
 SessionT = TypeVar("SessionT")
+
+
+def _no_parts() -> Iterator[Part]:
+    message = "A multipart body was expected."
+    raise RejectedError(message)
 
 
 class Readable(Protocol):
@@ -50,6 +64,29 @@ class Headers(Protocol):
 
     def get(self, name: str, default: str | None = None, /) -> str | None:
         """The field's value, or the default."""
+        ...
+
+
+class Part(Protocol):
+    """One part of a multipart body (RFC 7578); read it before the next."""
+
+    @property
+    def name(self) -> str:
+        """The field that it is."""
+        ...
+
+    @property
+    def filename(self) -> str | None:
+        """The name of its file, as sent."""
+        ...
+
+    @property
+    def headers(self) -> Headers:
+        """Its own header fields."""
+        ...
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Up to ``size`` bytes; ``b""`` is its end."""
         ...
 
 
@@ -72,6 +109,8 @@ class Request:
     credentials: Credentials
     #: The address of the repository, ``format/name``; empty for a route of the site.
     repository: str
+    #: The parts of a multipart body, one after the other; raises `RejectedError` for another body.
+    parts: Callable[[], Iterator[Part]] = _no_parts
     #: The public URL of the repository (or the site), without a slash at its end.
     base_url: str
 

@@ -151,6 +151,11 @@ class Format(Protocol):
         ...
 
     @property
+    def overwrites(self) -> bool:
+        """Whether released bytes may be replaced where the repository's policy does not say."""
+        ...
+
+    @property
     def needs_checksums(self) -> frozenset[str]:
         """Algorithms besides sha256 that every upload is hashed with."""
         ...

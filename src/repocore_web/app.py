@@ -26,6 +26,7 @@ from repocore_web.bodies import Body, body_length
 from repocore_web.credentials import read_credentials
 from repocore_web.forwarding import Forwarding
 from repocore_web.logs import LOG, describe, redact
+from repocore_web.multipart import read_parts
 from repocore_web.responding import Sender
 from repocore_web.routing import Match, Router
 from repocore_web.site import site_routes
@@ -121,6 +122,7 @@ class _Application:
             credentials=credentials,
             repository=match.repository,
             base_url=f"{base}/{above}" if above else base,
+            parts=lambda: read_parts(environ, request.body),
         )
         return session, request
 

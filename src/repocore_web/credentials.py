@@ -22,7 +22,7 @@ _UNREADABLE: Final = "The Authorization field cannot be read; send it again, or 
 
 
 def read_credentials(environ: WSGIEnvironment, token: str | None = None) -> Credentials:
-    """Say what was sent: the token of the path, else the Authorization field, else nothing.
+    """Say what was sent: the token of the path, the Authorization field, or the X-API-Key field.
 
     A client that sends an API token as a password (RFC 7617) or as a bearer token (RFC 6750) means
     the token.  Raises `NotAuthenticatedError` for another scheme and for what cannot be decoded: a
@@ -32,7 +32,8 @@ def read_credentials(environ: WSGIEnvironment, token: str | None = None) -> Cred
         return ApiKey(token)
     field: str = environ.get("HTTP_AUTHORIZATION", "")
     if not field or field.isspace():
-        return _ANONYMOUS
+        key: str = environ.get("HTTP_X_API_KEY", "").strip()
+        return ApiKey(key) if key else _ANONYMOUS
     scheme, _, value = field.strip().partition(" ")
     value = value.strip()
     match scheme.lower():

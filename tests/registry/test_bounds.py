@@ -56,6 +56,7 @@ class Notes:
     name = "notes"
     read_grain = Grain.REPOSITORY
     needs_checksums: frozenset[str] = frozenset()
+    overwrites = True
 
     def locate(self, path: FilePath) -> FileFacts:
         return FileFacts(package=path.parts[0], version="1", media_type="text/plain")

@@ -38,6 +38,7 @@ class ShelfFormat:
     name = "shelf"
     read_grain = Grain.REPOSITORY
     needs_checksums: frozenset[str] = frozenset()
+    overwrites = True
 
     def locate(self, path: FilePath) -> FileFacts:
         colour, name = path.parts

@@ -43,6 +43,8 @@ class FileChange:
     by: str
     #: Whether released bytes may give way to others.
     may_overwrite: bool
+    #: Why it may not.
+    kept: str
     whole: Callable[[DraftRelease, Sequence[File]], bool]
     #: When an importer's release was published, in microseconds since 1970; else it is now.
     released_at: int | None = None
@@ -79,13 +81,7 @@ def commit(transaction: Transaction, change: FileChange) -> File | None:
 
 
 def _refusal(change: FileChange) -> ImmutableFileError:
-    policy = change.repository.value.policy
-    reason = (
-        "you lack the permission to overwrite"
-        if policy.overwrite
-        else "this repository keeps what is published as it is"
-    )
-    message = f"{change.path} is published with other content, and {reason}."
+    message = f"{change.path} is published with other content, and {change.kept}."
     return ImmutableFileError(message)
 
 

@@ -31,7 +31,7 @@ class Policy:
     """What one repository allows; None leaves it to the format or to the settings."""
 
     #: Whether released bytes may be replaced by those who hold OVERWRITE.
-    overwrite: bool = True
+    overwrite: bool | None = None
     #: Bytes of one file.
     max_size: int | None = None
     #: Bytes of all its files.

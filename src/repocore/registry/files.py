@@ -74,6 +74,7 @@ class Files:
         released_at: datetime | None = None,
         facts: FileFacts | None = None,
         link: bool = False,
+        overwrite: bool = True,
     ) -> File:
         """Store a body under a path and return its file; requires WRITE, before the first read.
 
@@ -85,7 +86,8 @@ class Files:
         keeps that time (or one later than the release before it), announces nothing anew, and
         requires MANAGE of the repository, too.  So do ``facts`` that are known from elsewhere;
         then the content is not looked into.  With ``link``, a body that is an open file may
-        become another name of that file, which must not be written to any more.
+        become another name of that file, which must not be written to any more.  Without
+        ``overwrite``, other bytes that are published are not replaced by who might.
 
         Raises `TruncatedError`, `ChecksumMismatchError`, `TooLargeError`, `QuotaExceededError`,
         `InvalidPackageError`, `UploadRejectedError` (a plugin's veto), `ImmutableFileError`,
@@ -99,6 +101,7 @@ class Files:
             released_at=released_at,
             facts=facts,
             link=link,
+            overwrite=overwrite,
         )
         services = self._context.services
         with self._uploading.staged(address, upload) as ready:

@@ -56,8 +56,8 @@ class Registry:
         self.plugins = plugins
         self._plugin_settings = plugin_settings
         hooks = plugins.hook
-        self.formats: Mapping[str, Format] = _formats(hooks)
-        indexers = _indexers(hooks)
+        self.formats: Mapping[str, Format] = _formats(hooks, plugin_settings)
+        indexers = _indexers(hooks, plugin_settings)
         handlers = _handlers(hooks, settings)
         #: Whether every authorizer can answer for a whole repository at once.
         self.surveyed = _all_survey(plugins)
@@ -263,9 +263,9 @@ class Registry:
         self.close()
 
 
-def _formats(hooks: pluggy.HookRelay) -> dict[str, Format]:
+def _formats(hooks: pluggy.HookRelay, settings: Mapping[str, Any]) -> dict[str, Format]:
     formats: dict[str, Format] = {}
-    brought: Iterable[Iterable[Format]] = hooks.repocore_formats()
+    brought: Iterable[Iterable[Format]] = hooks.repocore_formats(plugin_settings=settings)
     for format_ in (format_ for one in brought for format_ in one):
         if format_.name in formats:
             message = f"Two plugins bring the format {format_.name}; disable one of them."
@@ -274,9 +274,11 @@ def _formats(hooks: pluggy.HookRelay) -> dict[str, Format]:
     return formats
 
 
-def _indexers(hooks: pluggy.HookRelay) -> dict[str, tuple[Indexer, ...]]:
+def _indexers(
+    hooks: pluggy.HookRelay, settings: Mapping[str, Any]
+) -> dict[str, tuple[Indexer, ...]]:
     found: dict[str, dict[str, Indexer]] = {}
-    brought: Iterable[Iterable[Indexer]] = hooks.repocore_indexers()
+    brought: Iterable[Iterable[Indexer]] = hooks.repocore_indexers(plugin_settings=settings)
     for indexer in (indexer for one in brought for indexer in one):
         kinds = found.setdefault(indexer.format, {})
         if indexer.kind in kinds:

@@ -52,6 +52,7 @@ class Upload:
     released_at: datetime | None = None
     facts: FileFacts | None = None
     link: bool = False
+    overwrite: bool = True
 
 
 @attrs.frozen
@@ -152,6 +153,8 @@ class Uploading:
             self.validate(repository, path, staged, facts)
             key = BlobKey(staged.checksums.sha256, "")
             change = self.change(repository, path, key, staged.size, facts, format_)
+            if not upload.overwrite:
+                change = attrs.evolve(change, may_overwrite=False, kept="it was not asked for")
             if upload.released_at is not None:
                 change = attrs.evolve(change, released_at=micros_at(upload.released_at))
             yield staged, change
@@ -206,7 +209,9 @@ class Uploading:
         """What a commit is to make true."""
         value = repository.value
         resource = Resource(value.format, value.name, facts.package, facts.version)
-        may = value.policy.overwrite and self._context.allowed(Action.OVERWRITE, resource)
+        policy = value.policy.overwrite
+        allowed = format_.overwrites if policy is None else policy
+        may = allowed and self._context.allowed(Action.OVERWRITE, resource)
         return FileChange(
             repository=repository,
             path=path,
@@ -216,5 +221,8 @@ class Uploading:
             sort_key=format_.sort_key(facts.version or ""),
             by=self._context.by,
             may_overwrite=may,
+            kept="you lack the permission to overwrite"
+            if allowed
+            else "this repository keeps what is published as it is",
             whole=format_.whole,
         )

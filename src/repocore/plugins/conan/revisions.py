@@ -51,6 +51,7 @@ class ConanFormat:
 
     name = "conan"
     read_grain = Grain.PACKAGE
+    overwrites = True  # its client says --force
     needs_checksums: frozenset[str] = frozenset({"sha1"})
 
     def locate(self, path: FilePath) -> FileFacts:
