@@ -36,6 +36,7 @@ __all__ = [
     "JobRunner",
     "LinkingStorage",
     "Listed",
+    "PlacingFormat",
     "Progress",
     "ReleaseQuery",
     "StagedContent",
@@ -190,6 +191,19 @@ class ConfigurableFormat(Protocol):
 
     def check_options(self, options: Mapping[str, Any], /) -> None:
         """Return where they mean something; else raise `RejectedError`, with every mistake."""
+        ...
+
+
+@runtime_checkable
+class PlacingFormat(Protocol):
+    """A format whose files tell where they belong; a `Format` may be one."""
+
+    def locate_named(self, name: str, /) -> FileFacts:
+        """What the name of a file alone tells; raises `InvalidPathError`."""
+        ...
+
+    def inspect_named(self, name: str, content: StagedContent, /) -> FileFacts:
+        """As `Format.inspect`, with the path that the content tells."""
         ...
 
 

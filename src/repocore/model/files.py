@@ -47,6 +47,8 @@ class FileFacts:
     sole: bool = False
     #: The format's word for the list of a document that the release is in.
     section: str = ""
+    #: Where the file belongs, from a content that tells.
+    path: FilePath | None = None
     record: bytes = b"{}"
     #: Bytes of the format's own, ready for its documents; kept beside the record.
     extra: bytes = b""

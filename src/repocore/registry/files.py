@@ -75,6 +75,7 @@ class Files:
         facts: FileFacts | None = None,
         link: bool = False,
         overwrite: bool = True,
+        named: bool = False,
     ) -> File:
         """Store a body under a path and return its file; requires WRITE, before the first read.
 
@@ -87,7 +88,8 @@ class Files:
         requires MANAGE of the repository, too.  So do ``facts`` that are known from elsewhere;
         then the content is not looked into.  With ``link``, a body that is an open file may
         become another name of that file, which must not be written to any more.  Without
-        ``overwrite``, other bytes that are published are not replaced by who might.
+        ``overwrite``, other bytes that are published are not replaced by who might.  With
+        ``named``, the path is a file name, and the content tells where it belongs.
 
         Raises `TruncatedError`, `ChecksumMismatchError`, `TooLargeError`, `QuotaExceededError`,
         `InvalidPackageError`, `UploadRejectedError` (a plugin's veto), `ImmutableFileError`,
@@ -102,6 +104,7 @@ class Files:
             facts=facts,
             link=link,
             overwrite=overwrite,
+            named=named,
         )
         services = self._context.services
         with self._uploading.staged(address, upload) as ready:

@@ -17,6 +17,7 @@ from repocore.catalog.rows import StoredRepository, micros_at
 from repocore.errors import (
     ConflictError,
     InvalidPackageError,
+    InvalidPathError,
     QuotaExceededError,
     RejectedError,
     RepocoreError,
@@ -33,7 +34,7 @@ from repocore.model import (
     Resource,
     split_address,
 )
-from repocore.ports import Format, StagedContent, Storage
+from repocore.ports import Format, PlacingFormat, StagedContent, Storage
 from repocore.registry.blobs import publish
 from repocore.registry.context import Context
 from repocore.registry.staging import Bounds, Staged, stage
@@ -53,6 +54,7 @@ class Upload:
     facts: FileFacts | None = None
     link: bool = False
     overwrite: bool = True
+    named: bool = False
 
 
 @attrs.frozen
@@ -71,6 +73,19 @@ class Stored:
     def open(self) -> BinaryIO:
         """Read it from the start."""
         return self._storage.open(self._key)
+
+
+def _placing(format_: Format) -> PlacingFormat:
+    if isinstance(format_, PlacingFormat):
+        return format_
+    message = f"A file of the format {format_.name} does not tell where it belongs; name its path."
+    raise InvalidPathError(message)
+
+
+def _inspected(format_: Format, upload: Upload, content: StagedContent) -> FileFacts:
+    if upload.named:
+        return _placing(format_).inspect_named(str(upload.path), content)
+    return format_.inspect(upload.path, content)
 
 
 class Uploading:
@@ -133,7 +148,7 @@ class Uploading:
         """The body, arrived and looked into, and the change that it is to make."""
         services = self._context.services
         path = upload.path
-        repository, format_, expected = self.writable(address, path)
+        repository, format_, expected = self.writable(address, path, named=upload.named)
         if upload.released_at is not None or upload.facts is not None:
             self._context.find(address, Action.MANAGE)
         self._check_quota(repository, upload.length)
@@ -146,7 +161,8 @@ class Uploading:
         )
         with stage(services.storage, upload.stream, sums, bounds) as staged:
             staged.checksums.require(upload.announced)
-            facts = upload.facts or format_.inspect(path, staged)
+            facts = upload.facts or _inspected(format_, upload, staged)
+            path = facts.path or path
             if (facts.package, facts.version) != (expected.package, expected.version):
                 message = f"The content is not the package that {path} names."
                 raise InvalidPackageError(message)
@@ -159,14 +175,16 @@ class Uploading:
                 change = attrs.evolve(change, released_at=micros_at(upload.released_at))
             yield staged, change
 
-    def writable(self, address: str, path: FilePath) -> tuple[StoredRepository, Format, FileFacts]:
+    def writable(
+        self, address: str, path: FilePath, *, named: bool = False
+    ) -> tuple[StoredRepository, Format, FileFacts]:
         """The repository that a path may be written to, its format, and what the path tells."""
         kind, name = split_address(address)
         format_ = self._context.services.formats.get(kind)
         if format_ is None:
             found = self._context.find(address, Action.WRITE)
             return found, self._context.services.format(kind), FileFacts()
-        expected = format_.locate(path)
+        expected = _placing(format_).locate_named(str(path)) if named else format_.locate(path)
         scope = (expected.package, expected.version)
         return self._context.find(f"{kind}/{name}", Action.WRITE, scope), format_, expected
 
