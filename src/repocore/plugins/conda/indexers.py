@@ -1,0 +1,19 @@
+"""Every indexer of a channel; each makes one kind of documents."""
+
+from __future__ import annotations
+
+from repocore.plugins.conda.repodata import RepodataIndexer
+from repocore.plugins.conda.settings import CondaSettings
+from repocore.plugins.conda.shards import ShardsIndexer
+from repocore.ports import Indexer
+
+__all__ = ["indexers"]
+
+
+def indexers(settings: CondaSettings) -> tuple[Indexer, ...]:
+    """The indexers with these settings, those first that clients ask for first."""
+    return (
+        ShardsIndexer(settings=settings),
+        RepodataIndexer(settings=settings),
+        RepodataIndexer(settings=settings, patched=False),
+    )
