@@ -59,6 +59,7 @@ _LEFT_OUT: Final = SERVERS_FIELDS | {
     "mtime",
     "operatingsystem",
     "platform",
+    "repodata_revision",
     "requires_features",
     "target-triplet",
     "ucs",
