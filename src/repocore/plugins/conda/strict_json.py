@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 
 from repocore.errors import InvalidPackageError
 
-__all__ = ["parse", "parse_object"]
+__all__ = ["DECODER", "parse", "parse_object"]
 
 _LONGEST_NUMBER: Final = 64
 _INTEGERS: Final = (-(2**63), 2**64 - 1)  # what msgpack can say, and so a shard
@@ -31,7 +31,7 @@ def parse(text: bytes, what: str, nesting: int = 32) -> Any:
     try:
         if _may_be_deep(text, nesting) and _depth(text) > nesting:
             raise ValueError("it is nested too deeply")
-        value = _DECODER.decode(text.decode())
+        value = DECODER.decode(text.decode())
         if b"\\u" in text:
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeDecodeError:
@@ -90,6 +90,6 @@ def _constant(name: str) -> Any:
     raise ValueError(f"{name} is no number of JSON")
 
 
-_DECODER: Final = json.JSONDecoder(
+DECODER: Final = json.JSONDecoder(
     object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
 )
