@@ -66,12 +66,11 @@ class ThreadRunner:
 
     def run(self, until: Callable[[], bool]) -> None:
         """Run jobs until then; what runs has some seconds then to come to its next check."""
-        self._threads = [
-            threading.Thread(target=self._loop, name=f"repocore-job-{number}", daemon=True)
-            for number in range(self._count)
-        ]
-        for thread in self._threads:
+        for number in range(self._count):
+            name = f"repocore-job-{number}"
+            thread = threading.Thread(target=self._loop, name=name, daemon=True)
             thread.start()
+            self._threads.append(thread)
         while not until() and self._alive():
             self._stopped.wait(self._interval)
         self._end()
@@ -85,14 +84,14 @@ class ThreadRunner:
         self._end()
 
     def _alive(self) -> bool:
-        return any(thread.is_alive() for thread in self._threads)
+        return any(thread.is_alive() for thread in tuple(self._threads))
 
     def _end(self) -> None:
         self._stopped.set()
         self._worker.stop()
         self._due.set()
         until = time.monotonic() + _GRACE
-        for thread in self._threads:
+        for thread in tuple(self._threads):
             thread.join(max(until - time.monotonic(), 0))
 
     def _loop(self) -> None:

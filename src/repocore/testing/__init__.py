@@ -5,6 +5,7 @@ from __future__ import annotations
 from repocore.testing.contracts import (
     authenticator_contract,
     authorizer_contract,
+    runner_contract,
     storage_contract,
 )
 from repocore.testing.registries import temporary_registry
@@ -12,6 +13,7 @@ from repocore.testing.registries import temporary_registry
 __all__ = [
     "authenticator_contract",
     "authorizer_contract",
+    "runner_contract",
     "storage_contract",
     "temporary_registry",
 ]

@@ -9,6 +9,12 @@ from __future__ import annotations
 
 from repocore.testing.contracts.authenticator import authenticator_contract
 from repocore.testing.contracts.authorizer import authorizer_contract
+from repocore.testing.contracts.runner import runner_contract
 from repocore.testing.contracts.storage import storage_contract
 
-__all__ = ["authenticator_contract", "authorizer_contract", "storage_contract"]
+__all__ = [
+    "authenticator_contract",
+    "authorizer_contract",
+    "runner_contract",
+    "storage_contract",
+]
