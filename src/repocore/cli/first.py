@@ -32,7 +32,7 @@ __all__ = ["ADMIN", "FirstStart", "first_start", "reading_rule"]
 
 ADMIN: Final = "admin"
 #: Formats that get a repository ``main`` where their plugin is there.
-_STARTING: Final = ("conan",)
+_STARTING: Final = ("conan", "conda")
 _FILE: Final = ".first-start"
 # Without what is mistaken for something else, and without what a command line takes for an option.
 _LETTERS: Final = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"

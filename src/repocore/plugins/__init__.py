@@ -25,4 +25,5 @@ DEFAULT_PLUGINS: Final = (
     "repocore.plugins.conan",
     "repocore.plugins.conan.legacy",
     "repocore.plugins.conan.logins",
+    "repocore.plugins.conda",
 )

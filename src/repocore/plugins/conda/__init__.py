@@ -1,1 +1,46 @@
-"""The conda plugin: channels of packages, for conda, mamba, rattler and pixi."""
+"""The conda plugin: channels for conda, mamba, rattler and pixi.
+
+A package is opened once, when it is uploaded; every index is derived from what was found then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from typing import Any
+
+from repocore.http import Route
+from repocore.markers import hookimpl
+from repocore.plugins.conda import routes, uploads
+from repocore.plugins.conda.channels import CondaFormat
+from repocore.plugins.conda.indexers import indexers
+from repocore.plugins.conda.settings import CondaSettings
+from repocore.ports import Format, Indexer
+from repocore.registry import Session
+
+__all__ = ["repocore_formats", "repocore_indexers", "repocore_routes", "repocore_settings"]
+
+
+@hookimpl
+def repocore_settings() -> Mapping[str, type]:
+    """``[plugins.conda]`` is `CondaSettings`."""
+    return {"conda": CondaSettings}
+
+
+@hookimpl
+def repocore_formats(plugin_settings: Mapping[str, Any]) -> Iterable[Format]:
+    """The format ``conda``."""
+    settings: CondaSettings = plugin_settings["conda"]
+    return (CondaFormat(settings, settings.limits),)
+
+
+@hookimpl
+def repocore_indexers(plugin_settings: Mapping[str, Any]) -> Iterable[Indexer]:
+    """Every document of a channel."""
+    return indexers(plugin_settings["conda"])
+
+
+@hookimpl
+def repocore_routes() -> Iterable[Route[Session]]:
+    """The paths of each channel, and uploads in the forms of other servers."""
+    return chain(routes.routes(), uploads.routes())

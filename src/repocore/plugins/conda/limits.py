@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import attrs
 
+from repocore.config import says
+
 __all__ = ["ArchiveLimits"]
 
 _KIB = 1024
@@ -11,11 +13,16 @@ _MIB = 1024 * _KIB
 _GIB = 1024 * _MIB
 
 
+def _positive(value: int) -> None:
+    if value <= 0:
+        raise ValueError("must be more than nothing")
+
+
 def _limit(default: int, description: str) -> int:
     return attrs.field(
         default=default,
         validator=attrs.validators.gt(0),
-        metadata={"description": description},
+        metadata=says(description, check=_positive),
     )
 
 

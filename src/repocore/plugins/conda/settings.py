@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -13,6 +15,7 @@ import attrs
 from repocore.config import says
 from repocore.config.structuring import structure
 from repocore.errors import ConfigurationError
+from repocore.plugins.conda.limits import ArchiveLimits
 
 __all__ = ["ChannelOptions", "ChannelRelations", "CondaSettings", "Notice", "channel_options"]
 
@@ -26,6 +29,11 @@ def _level(value: int) -> None:
     if value not in _ZSTD_LEVELS:
         message = f"must be from {_ZSTD_LEVELS.start} to {_ZSTD_LEVELS.stop - 1}"
         raise ValueError(message)
+
+
+def _some_bytes(value: int) -> None:
+    if value <= 0:
+        raise ValueError("must be more than nothing")
 
 
 @attrs.frozen(kw_only=True)
@@ -42,6 +50,13 @@ class CondaSettings:
     bz2: bool = attrs.field(
         default=False,
         metadata=says("Whether there is a repodata.json.bz2 too, for clients of long ago."),
+    )
+    max_patches: int = attrs.field(
+        default=64 << 20,
+        metadata=says("The largest patch_instructions.json.", check=_some_bytes, size=True),
+    )
+    limits: ArchiveLimits = attrs.field(
+        factory=ArchiveLimits, metadata=says("Bounds of what a package may be.")
     )
 
 
@@ -160,6 +175,19 @@ class ChannelOptions:
 
 def channel_options(options: Mapping[str, Any]) -> ChannelOptions:
     """Read the options of a repository; raises `ConfigurationError` with every problem."""
+    try:
+        # Every document asks, and classes are prepared anew for each reading.
+        return _read(json.dumps(options, sort_keys=True))
+    except TypeError:
+        return _structured(options)
+
+
+@lru_cache(maxsize=256)
+def _read(text: str) -> ChannelOptions:
+    return _structured(json.loads(text))
+
+
+def _structured(options: Mapping[str, Any]) -> ChannelOptions:
     made = structure(options, ChannelOptions, "options")
     problems = tuple(_contradictions(made))
     if problems:

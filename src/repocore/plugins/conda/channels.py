@@ -1,0 +1,116 @@
+"""Conda, as the core sees it: a repository is a channel, a file of a package is a release.
+
+The partition is the subdir, the release's name is the file's.  A channel also has
+``<subdir>/patch_instructions.json``, a release that indexes apply to the records of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+import attrs
+
+from repocore.errors import ConfigurationError, InvalidPackageError, RejectedError
+from repocore.model import DraftRelease, File, FileFacts, FilePath, Grain
+from repocore.plugins.conda.filenames import NOARCH, PackageFile, check_subdir, parse_path
+from repocore.plugins.conda.inspecting import MEDIA_TYPES, inspect_package
+from repocore.plugins.conda.limits import ArchiveLimits
+from repocore.plugins.conda.patches import (
+    PATCH_FILE,
+    PATCH_PACKAGE,
+    PATCH_SECTION,
+    parse_instructions,
+)
+from repocore.plugins.conda.settings import CondaSettings, channel_options
+from repocore.plugins.conda.versions import version_key
+from repocore.ports import StagedContent
+
+__all__ = ["CondaFormat"]
+
+_JSON: Final = "application/json"
+
+
+class CondaFormat:
+    """The format ``conda``."""
+
+    name = "conda"
+    read_grain = Grain.REPOSITORY  # an index names every package
+    needs_checksums: frozenset[str] = frozenset({"md5"})
+    overwrites = False  # lock files name bytes by their digest
+
+    def __init__(self, settings: CondaSettings, limits: ArchiveLimits) -> None:
+        self._settings = settings
+        self._limits = limits
+
+    def locate(self, path: FilePath) -> FileFacts:
+        """The package that a path names; raises `InvalidPathError`."""
+        return _located(path)
+
+    def inspect(self, path: FilePath, content: StagedContent) -> FileFacts:
+        """Open a package, once; raises `InvalidPackageError` with the reason."""
+        if path.parts[-1] != PATCH_FILE:
+            subdir, file = parse_path(path)
+            return inspect_package(file, content, self._limits, subdir=subdir)
+        if content.size > self._settings.max_patches:
+            message = f"Patch instructions may have up to {self._settings.max_patches} bytes."
+            raise InvalidPackageError(message)
+        with content.open() as stream:
+            text = stream.read()
+        parse_instructions(text)
+        return attrs.evolve(self.locate(path), extra=text)
+
+    def locate_named(self, name: str, /) -> FileFacts:
+        """The package that a file name tells; raises `InvalidPathError`."""
+        return _located(PackageFile.parse(name).path(NOARCH))
+
+    def inspect_named(self, name: str, content: StagedContent, /) -> FileFacts:
+        """As `inspect`; the subdir is the one that the package names."""
+        file = PackageFile.parse(name)
+        facts = inspect_package(file, content, self._limits)
+        return attrs.evolve(facts, path=file.path(facts.partition or NOARCH))
+
+    def scope(self, partition: str) -> tuple[str | None, str | None]:
+        """A subdir holds all packages."""
+        return None, None
+
+    def whole(self, draft: DraftRelease, files: Sequence[File]) -> bool:
+        """Whether its file is there."""
+        return len(files) == 1
+
+    def sort_key(self, version: str) -> bytes:
+        """The order of conda (CEP 33)."""
+        return version_key(version)
+
+    def check_options(self, options: Mapping[str, Any], /) -> None:
+        """Read what a channel says of itself; raises `RejectedError` with every mistake."""
+        try:
+            channel_options(options)
+        except ConfigurationError as error:
+            raise RejectedError(str(error)) from error
+
+
+# Clients ask for the same packages again and again.
+@lru_cache(maxsize=4096)
+def _located(path: FilePath) -> FileFacts:
+    if len(path.parts) == 2 and path.parts[1] == PATCH_FILE:  # noqa: PLR2004 - subdir and name
+        return FileFacts(
+            partition=check_subdir(path.parts[0]),
+            release=PATCH_FILE,
+            package=PATCH_PACKAGE,
+            version="0",
+            media_type=_JSON,
+            mutable=True,
+            sole=True,
+            section=PATCH_SECTION,
+        )
+    subdir, file = parse_path(path)
+    return FileFacts(
+        partition=subdir,
+        release=str(file),
+        package=file.name,
+        version=file.version,
+        media_type=MEDIA_TYPES[file.kind],
+        sole=True,
+    )

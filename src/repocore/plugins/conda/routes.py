@@ -1,0 +1,138 @@
+"""The paths of a channel: what conda, mamba, rattler and pixi read, and plain uploads to them.
+
+Documents are revalidated with each use, since each use may be answered with a newer one; what is
+named by its content never changes.  What one may not read is not there: the answer is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from repocore.errors import (
+    AccessDeniedError,
+    ChecksumMismatchError,
+    InvalidPathError,
+    MissingError,
+    NotAuthenticatedError,
+)
+from repocore.http import FileContent, Request, Response, Route
+from repocore.model import Anonymous, Digest, FilePath
+from repocore.plugins.conda.filenames import parse_path
+from repocore.plugins.conda.patches import PATCH_FILE
+from repocore.registry import Session
+
+__all__ = ["announced_by", "hiding", "routes", "wants"]
+
+Handler = Callable[[Session, Request], Response]
+
+# Clients take the body of a 404 for nothing; people read it.
+_MISSING: Final = "There is nothing at this address.\n"
+_ASKED: Final = ("Cache-Control", "no-cache")
+_ETERNAL: Final = ("Cache-Control", "public, immutable, max-age=31536000")
+_ETERNAL_PRIVATE: Final = ("Cache-Control", "private, immutable, max-age=31536000")
+_LATE: Final = ("Warning", '110 - "The newest generation is being made; this is the one before."')
+_TRUE: Final = frozenset({"1", "true", "yes", "on"})
+
+
+def hiding(handler: Handler) -> Handler:
+    """Answer 404 for what is missing and for what the asker may not read, in the same words.
+
+    Wrong credentials are not the lack of them: those are a 401 before this is asked.
+    """
+
+    def answer(session: Session, request: Request) -> Response:
+        try:
+            return handler(session, request)
+        except (MissingError, InvalidPathError):
+            return Response.text(_MISSING, 404)
+        except NotAuthenticatedError:
+            if not isinstance(request.credentials, Anonymous):
+                raise
+            return Response.text(_MISSING, 404)
+        except AccessDeniedError as error:
+            if not error.hidden:
+                raise
+            return Response.text(_MISSING, 404)
+
+    answer.__doc__ = handler.__doc__
+    return answer
+
+
+def _read(session: Session, request: Request) -> Response:
+    """Send a package or a document of the channel."""
+    content = session.files.content(request.repository, request.fields["path"])
+    return Response(200, content, tuple(_fields(session, request, content)))
+
+
+def _fields(session: Session, request: Request, content: FileContent) -> Iterable[tuple[str, str]]:
+    if content.serial is None:
+        return  # a package: the server's own fields are right
+    if content.file.mutable:
+        yield _ASKED
+        yield "X-Repocore-Serial", str(content.serial)
+    else:
+        private = session.repositories.get(request.repository).private
+        yield _ETERNAL_PRIVATE if private else _ETERNAL
+    if content.late:
+        yield _LATE
+
+
+def _put(session: Session, request: Request) -> Response:
+    """Upload a package to its place in the channel; 201, and every index has it."""
+    path = FilePath.parse(request.fields["path"])
+    file = session.files.put(
+        request.repository,
+        path,
+        request.body,
+        length=request.length,
+        announced=announced_by(request),
+        overwrite=wants(request, "force") or path.name == PATCH_FILE,
+    )
+    made = Response.json({"path": str(file.path), "sha256": file.digest, "size": file.size}, 201)
+    return Response(201, made.body, (*made.headers, ("Location", f"{request.base_url}/{path}")))
+
+
+def _delete(session: Session, request: Request) -> Response:
+    """Delete a package; every index is without it."""
+    path = FilePath.parse(request.fields["path"])
+    if path.name == PATCH_FILE:
+        session.releases.delete(request.repository, path.parts[0], PATCH_FILE)
+    else:
+        subdir, file = parse_path(path)
+        session.releases.delete(request.repository, subdir, str(file))
+    return Response(204)
+
+
+def announced_by(request: Request) -> tuple[Digest, ...]:
+    """The checksums that the sender says its file has: in header fields, or ``sha256`` in the
+    query, which may be empty.  Raises `ChecksumMismatchError` for what is no checksum.
+    """
+    headers = request.headers
+    sent = [
+        ("sha256", request.query.get("sha256")),
+        ("sha256", headers.get("X-File-SHA256") or headers.get("X-Checksum-Sha256")),
+        ("md5", headers.get("X-File-MD5") or headers.get("X-Checksum-Md5")),
+    ]
+    try:
+        return tuple(Digest(name, value.lower()) for name, value in sent if value)
+    except InvalidPathError as error:
+        message = "A checksum that was sent with the file is not one in hex."
+        raise ChecksumMismatchError(message) from error
+
+
+def wants(request: Request, name: str) -> bool:
+    """Whether a switch in the query is on."""
+    return request.query.get(name, "").lower() in _TRUE
+
+
+def routes() -> Iterable[Route[Session]]:
+    """Below each channel."""
+    for method, handler in (("GET", hiding(_read)), ("PUT", _put), ("DELETE", _delete)):
+        yield Route(
+            method=method,
+            template="/{path:path}",
+            handler=handler,
+            summary=(handler.__doc__ or "").strip().splitlines()[0],
+            format="conda",
+        )
