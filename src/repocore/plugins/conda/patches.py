@@ -130,7 +130,7 @@ class Instructions:
                 record[field] = value
         if _is_in(name, self.revoke):
             record["revoked"] = True
-            record["depends"] = [*record.get("depends", ()), _REVOKED]
+            record["depends"] = [*(record.get("depends") or ()), _REVOKED]
         return record
 
     def release(self, release: Listed) -> Listed:

@@ -8,7 +8,7 @@ same, and memory does not grow with the channel.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import attrs
@@ -25,9 +25,9 @@ __all__ = [
     "V3_SECTIONS",
     "RepodataIndexer",
     "Row",
-    "information",
     "patched_rows",
     "removed_names",
+    "write_repodata",
 ]
 
 #: Another number makes every document of this module anew.
@@ -90,25 +90,29 @@ class RepodataIndexer:
 
     def make(self, query: ReleaseQuery, output: DocumentOutput) -> None:
         """Write all encodings side by side."""
-        options = channel_options(query.repository.options)
         instructions = instructions_of(query) if self.patched else NOTHING
         path = FilePath((query.partition, self._stem))
+        removed: list[str] = []
         with open_json(output, path, self.settings, bzip2=self._bzip2) as write:
-            _write(write, query, options, instructions)
+            write_repodata(write, query, patched_rows(query, instructions, removed), removed)
 
 
-def _write(
+def write_repodata(
     write: Callable[[bytes], None],
     query: ReleaseQuery,
-    options: ChannelOptions,
-    instructions: Instructions,
+    chunks: Iterable[Sequence[Row]],
+    removed: Sequence[str],
 ) -> None:
+    """Write a document of these rows, which are in the order of names within each section.
+
+    ``removed`` is read when they have come to an end.
+    """
+    options = channel_options(query.repository.options)
     write(b'{"packages.conda":{')
     sections = {name: _Spooled() for name in ("packages", *V3_SECTIONS)}
     streamed = _Section(write)
-    removed: list[str] = []
     try:
-        for rows in patched_rows(query, instructions, removed):
+        for rows in chunks:
             found = {row[1] for row in rows}
             for name in found:
                 mine = rows if len(found) == 1 else [row for row in rows if row[1] == name]
@@ -121,7 +125,7 @@ def _write(
         _write_v3(write, sections)
         v3 = [sections[name].section for name in V3_SECTIONS]
         tail = {
-            "info": information(query.partition, options, _revisions(v3)),
+            "info": _information(query.partition, options, _revisions(v3)),
             "removed": removed_names(query, removed),
             "repodata_version": 2 if options.base_url else 1,  # CEP 15
         }
@@ -224,7 +228,7 @@ def _revisions(sections: Sequence[_Section]) -> dict[str, Any]:
     }
 
 
-def information(subdir: str, options: ChannelOptions, revisions: dict[str, Any]) -> dict[str, Any]:
+def _information(subdir: str, options: ChannelOptions, revisions: dict[str, Any]) -> dict[str, Any]:
     """The object ``info`` of a document (CEPs 15, 36, 42, 48)."""
     found = {
         "base_url": options.base_url_of(subdir),
