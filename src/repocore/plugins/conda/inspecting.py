@@ -20,7 +20,15 @@ from repocore.plugins.conda.limits import ArchiveLimits
 from repocore.plugins.conda.records import Extra, canonical, pack_shard, record_of
 from repocore.ports import StagedContent
 
-__all__ = ["MEDIA_TYPES", "SECTIONS", "SECTIONS_3", "inspect_package"]
+__all__ = [
+    "ABOUT_LISTS",
+    "ABOUT_TEXTS",
+    "FACTS",
+    "MEDIA_TYPES",
+    "SECTIONS",
+    "SECTIONS_3",
+    "inspect_package",
+]
 
 #: What package files are sent as, by their kind.  It is no type of an archive for the ``.conda``,
 #: whose parts are, and never one that a proxy would unpack on the way.
@@ -33,7 +41,8 @@ SECTIONS: Final[Mapping[str, str]] = {"conda": "packages.conda", "tar.bz2": "pac
 #: The same for a package of the third revision (CEP 48).
 SECTIONS_3: Final[Mapping[str, str]] = {"conda": "v3.conda", "tar.bz2": "v3.tar.bz2"}
 
-_ABOUT_TEXTS: Final = (
+#: The fields of ``channeldata.json`` that come from ``info/about.json``: texts, and lists of them.
+ABOUT_TEXTS: Final = (
     "description",
     "dev_url",
     "doc_source_url",
@@ -45,8 +54,9 @@ _ABOUT_TEXTS: Final = (
     "spdx_license",
     "summary",
 )
-_ABOUT_LISTS: Final = ("identifiers", "keywords", "tags")
-_FACTS: Final = (
+ABOUT_LISTS: Final = ("identifiers", "keywords", "tags")
+#: Those that come from the paths in a package, and are true or false.
+FACTS: Final = (
     "activate.d",
     "binary_prefix",
     "deactivate.d",
@@ -109,12 +119,12 @@ def _subdir(package: Package, subdir: str | None) -> str:
 def _channeldata(package: Package) -> dict[str, Any]:
     """What ``channeldata.json`` says of this package (CEP 38); its timestamp is in seconds."""
     about = package.about or {}
-    data: dict[str, Any] = {name: name in package.facts for name in _FACTS}
-    for name in _ABOUT_TEXTS:
+    data: dict[str, Any] = {name: name in package.facts for name in FACTS}
+    for name in ABOUT_TEXTS:
         text = _text(about.get(name))
         if text:
             data[name] = text
-    for name in _ABOUT_LISTS:
+    for name in ABOUT_LISTS:
         items = about.get(name)
         if items and isinstance(items, list):
             data[name] = [item for item in cast("list[Any]", items) if isinstance(item, str)]
