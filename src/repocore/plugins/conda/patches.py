@@ -175,7 +175,7 @@ def instructions_of(query: ReleaseQuery) -> Instructions:
 
 def parse_instructions(content: bytes) -> Instructions:
     """Read ``patch_instructions.json``; raises `InvalidPackageError` with the first mistake."""
-    document = _object(_parse(content), "The instructions are")
+    document = _object(_parse(content), "The patch instructions are")
     unknown = sorted(document.keys() - _KEYS)
     if unknown:
         raise InvalidPackageError(f"Patch instructions have no key {unknown[0]!r}.")
