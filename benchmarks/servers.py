@@ -22,16 +22,24 @@ from benchmarks.load import get
 
 __all__ = [
     "PASSWORD",
+    "THREADS",
     "USER",
+    "WORKERS",
     "Server",
     "ServerError",
     "Workshop",
     "accelerated",
     "bare_nginx",
     "ceiling",
+    "environment",
+    "free_port",
+    "gunicorn_command",
+    "kept_upstream",
+    "nginx_command",
     "peer",
     "production",
     "repocore",
+    "started",
 ]
 
 USER, PASSWORD = "demo", "a-password-of-the-benchmark"
@@ -85,21 +93,21 @@ class Workshop:
         return self.of("ceilings")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
-def _gunicorn(python: str, application: str, bind: str) -> list[str]:
-    """Every contender gets exactly these options."""
+def gunicorn_command(python: str, application: str, bind: str) -> list[str]:
+    """The command of a contender; each gets exactly these options."""
     command = [python, "-m", "gunicorn", "--worker-class", "gthread", "--bind", bind]
     command += ["--workers", str(WORKERS), "--threads", str(THREADS), "--keep-alive", "75"]
     return [*command, "--timeout", "600", "--log-level", "error", application]
 
 
 @contextlib.contextmanager
-def _running(
+def started(
     server: Server,
     commands: Sequence[Sequence[str]],
     workshop: Workshop,
@@ -159,7 +167,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 # ------------------------------------------------------------------------------- the contenders
 
 
-def _environment(folder: Path, packages: Sequence[str]) -> str:
+def environment(folder: Path, packages: Sequence[str]) -> str:
     """Returns the interpreter of a virtual environment with these packages, made once."""
     python = folder / "bin" / "python"
     if not (folder / "complete").exists():
@@ -199,15 +207,15 @@ def peer(workshop: Workshop, environments: Path) -> Generator[Server]:
     """conan_server, in an environment of its own with our release of gunicorn."""
     gunicorn = importlib.metadata.version("gunicorn")
     packages = ["conan-server", f"gunicorn=={gunicorn}"]
-    python = _environment(environments / f"peer-{gunicorn}", packages)
+    python = environment(environments / f"peer-{gunicorn}", packages)
     conf = workshop.peer_home / "server.conf"
     if not conf.exists():
         conf.write_text(_server_conf())
-    server = Server(name="conan_server", port=_free_port())
+    server = Server(name="conan_server", port=free_port())
     application = "conans.server.server_launcher:app"
-    command = _gunicorn(python, application, f"127.0.0.1:{server.port}")
+    command = gunicorn_command(python, application, f"127.0.0.1:{server.port}")
     environ = {"CONAN_SERVER_HOME": str(workshop.peer_home)}
-    with _running(server, [command], workshop, environ, "/v1/ping") as running:
+    with started(server, [command], workshop, environ, "/v1/ping") as running:
         yield running
 
 
@@ -218,29 +226,29 @@ def _ours(workshop: Workshop) -> dict[str, str]:
 @contextlib.contextmanager
 def repocore(workshop: Workshop) -> Generator[Server]:
     """repocore, with the settings that the workshop holds."""
-    server = Server(name="repocore", port=_free_port(), base="/conan/main")
+    server = Server(name="repocore", port=free_port(), base="/conan/main")
     bind = f"127.0.0.1:{server.port}"
-    command = _gunicorn(sys.executable, "repocore_web.wsgi:application", bind)
-    with _running(server, [command], workshop, _ours(workshop), "/v1/ping") as running:
+    command = gunicorn_command(sys.executable, "repocore_web.wsgi:application", bind)
+    with started(server, [command], workshop, _ours(workshop), "/v1/ping") as running:
         yield running
 
 
 @contextlib.contextmanager
 def ceiling(name: str, application: str, workshop: Workshop) -> Generator[Server]:
     """One of `benchmarks.apps`; for the reader a file ``probe`` stands in its folder."""
-    server = Server(name=name, port=_free_port())
+    server = Server(name=name, port=free_port())
     (workshop.scratch / "probe").write_bytes(b"")
     bind = f"127.0.0.1:{server.port}"
-    command = _gunicorn(sys.executable, f"benchmarks.apps:{application}", bind)
+    command = gunicorn_command(sys.executable, f"benchmarks.apps:{application}", bind)
     environ = {"BENCH_FOLDER": str(workshop.scratch)}
-    with _running(server, [command], workshop, environ, "/probe") as running:
+    with started(server, [command], workshop, environ, "/probe") as running:
         yield running
 
 
 # ---------------------------------------------------------------------------------- behind nginx
 
 
-def _nginx(
+def nginx_command(
     workshop: Workshop, name: str, port: int, locations: str, upstream: str = ""
 ) -> list[str]:
     """Returns the command of an nginx with a small configuration of its own."""
@@ -269,7 +277,7 @@ http {{
     return [program, "-p", str(folder), "-c", str(conf), "-e", f"{folder}/error"]
 
 
-def _kept(inside: Path) -> str:
+def kept_upstream(inside: Path) -> str:
     """An upstream whose connections nginx keeps, as the clients keep theirs to nginx."""
     return f"upstream inside {{ server unix:{inside}; keepalive 16; }}"
 
@@ -277,17 +285,17 @@ def _kept(inside: Path) -> str:
 @contextlib.contextmanager
 def bare_nginx(workshop: Workshop) -> Generator[Server]:
     """nginx over a plain folder: the ceiling of a download."""
-    server = Server(name="bare nginx", port=_free_port())
+    server = Server(name="bare nginx", port=free_port())
     (workshop.scratch / "probe").write_bytes(b"")
-    command = _nginx(workshop, "bare", server.port, f"root {workshop.scratch};")
-    with _running(server, [command], workshop, {}, "/probe") as running:
+    command = nginx_command(workshop, "bare", server.port, f"root {workshop.scratch};")
+    with started(server, [command], workshop, {}, "/probe") as running:
         yield running
 
 
 @contextlib.contextmanager
 def accelerated(workshop: Workshop) -> Generator[Server]:
     """repocore behind nginx, which sends the bodies itself (X-Accel-Redirect)."""
-    server = Server(name="repocore, X-Accel", port=_free_port(), base="/conan/main")
+    server = Server(name="repocore, X-Accel", port=free_port(), base="/conan/main")
     inside = workshop.folder / "accel.sock"
     blobs = workshop.data / "blobs"
     locations = f"""
@@ -298,11 +306,11 @@ location / {{
 }}
 """
     commands = [
-        _gunicorn(sys.executable, "repocore_web.wsgi:application", f"unix:{inside}"),
-        _nginx(workshop, "accel", server.port, locations, _kept(inside)),
+        gunicorn_command(sys.executable, "repocore_web.wsgi:application", f"unix:{inside}"),
+        nginx_command(workshop, "accel", server.port, locations, kept_upstream(inside)),
     ]
     environ = {**_ours(workshop), "REPOCORE__WEB__SENDFILE": "x-accel"}
-    with _running(server, commands, workshop, environ, "/v1/ping") as running:
+    with started(server, commands, workshop, environ, "/v1/ping") as running:
         yield running
 
 
@@ -320,8 +328,8 @@ uwsgi_param HTTP_TRANSFER_ENCODING "";
 @contextlib.contextmanager
 def production(workshop: Workshop, environments: Path) -> Generator[Server]:
     """repocore as recommended for busy sites: nginx, uWSGI, as many workers and threads."""
-    python = _environment(environments / "uwsgi", ["uwsgi"])
-    server = Server(name="repocore, nginx + uWSGI", port=_free_port(), base="/conan/main")
+    python = environment(environments / "uwsgi", ["uwsgi"])
+    server = Server(name="repocore, nginx + uWSGI", port=free_port(), base="/conan/main")
     inside = workshop.folder / "uwsgi.sock"
     program = str(Path(python).with_name("uwsgi"))
     uwsgi = [program, "--socket", str(inside), "--chmod-socket=666", "--master"]
@@ -329,6 +337,6 @@ def production(workshop: Workshop, environments: Path) -> Generator[Server]:
     uwsgi += ["--processes", str(WORKERS), "--threads", str(THREADS)]
     uwsgi += ["--virtualenv", sys.prefix, "--module", "repocore_web.wsgi:application"]
     locations = f"location / {{ {UWSGI_PARAMETERS} uwsgi_pass unix:{inside}; }}"
-    commands = [uwsgi, _nginx(workshop, "production", server.port, locations)]
-    with _running(server, commands, workshop, _ours(workshop), "/v1/ping") as running:
+    commands = [uwsgi, nginx_command(workshop, "production", server.port, locations)]
+    with started(server, commands, workshop, _ours(workshop), "/v1/ping") as running:
         yield running
