@@ -128,8 +128,9 @@ def test_parallel_download_of_everything_is_whole(conan, shipyard, published):
     client = conan()
     chosen = client.home / "chosen.json"
     chosen.write_text(json.dumps({"house": package_list(shipyard.made)}))
-    # Makes the client's own database: four of its threads may not be the first there at once.
+    # Make the client's own database and cache: four of its threads may not be the first there.
     client.run("remote", "list-users")
+    client.run("list", "*")
     client.run("download", f"--list={chosen}", "-r=house", "-cc", "core.download:parallel=4")
     client.run("cache", "check-integrity", "*:*")
     for package in shipyard.made:

@@ -156,11 +156,8 @@ class Indexing:
     def _is_made(
         self, stored: StoredRepository, indexer: Indexer, partition: str, wanted: int
     ) -> bool:
-        with self._services.catalog.snapshot() as connection:
-            made = documents.generation(connection, stored.id, partition, indexer.kind)
-        return (
-            made is not None and made.serial >= wanted and made.variant == _variant(indexer, stored)
-        )
+        rows = self._services.catalog.hot.document(stored.id, partition, indexer.kind, "")[1]
+        return _State.of(rows[0]).satisfies(wanted, _variant(indexer, stored))
 
     def _make(self, stored: StoredRepository, indexer: Indexer, partition: str) -> None:
         """Make and publish a generation of the newest serial."""
