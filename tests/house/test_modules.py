@@ -14,6 +14,7 @@ LONG_MODULES: dict[str, str] = {
     "repocore.registry.files": "every verb on a file, each a few lines",
     "repocore.testing.contracts.storage": "every check of one contract, each a few lines",
     "repocore.testing.machines.files": "one machine: its rules, its model and its deaths",
+    "repocore.ports": "every port of the house, each a few lines",
     "repocore.testing.fakes": "every fake of the harness, each a few lines",
 }
 LONG_FUNCTIONS: dict[str, str] = {
@@ -21,6 +22,7 @@ LONG_FUNCTIONS: dict[str, str] = {
     "repocore.testing.contracts.authenticator:authenticator_contract": "a class of small tests",
     "repocore.registry.files:put": "its contract in words",
     "repocore.testing.contracts.authorizer:authorizer_contract": "a class of small tests",
+    "repocore.testing.contracts.runner:runner_contract": "a class of small tests",
 }
 # A module without a test module of its own, and where its behaviour is tested instead.
 TESTED_ELSEWHERE: dict[str, str] = {
