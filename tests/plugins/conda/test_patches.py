@@ -115,8 +115,21 @@ def test_what_nobody_can_apply_is_refused(document, told):
 
 @pytest.mark.parametrize(
     "field",
-    "indexed_timestamp name version build build_number sha256 md5 size subdir timestamp url fn "
-    "anything".split(),
+    [
+        "indexed_timestamp",
+        "name",
+        "version",
+        "build",
+        "build_number",
+        "sha256",
+        "md5",
+        "size",
+        "subdir",
+        "timestamp",
+        "url",
+        "fn",
+        "anything",
+    ],
 )
 def test_what_a_package_is_cannot_be_patched(field):
     """Its bytes, its name and its times are facts, and an unknown field is a mistake."""

@@ -26,6 +26,7 @@ _ATOM = re.compile(r"(==|!=|>=|<=|~=|>|<|=)?(.+)\Z")
 _TOKEN = re.compile(r"[,|()]|[^,|()]+")
 _RUN = re.compile(r"[0-9]+|[^0-9]+")
 _SEPARATOR = re.compile(r"[._]")
+_SERIES = re.compile(r"(.+)[._][^._]+\Z")
 #: Parentheses in parentheses; deeper ones are not understood.
 _DEEPEST: Final = 20
 
@@ -161,6 +162,7 @@ def _atom(text: str) -> _Test:
 
 def _compared(operator: str, version: str) -> _Test:
     key = version_key(version)
+    series = _series(version) if operator == "~=" else version
     tests: dict[str, _Test] = {
         "==": lambda found: version_key(found) == key,
         "!=": lambda found: version_key(found) != key,
@@ -168,19 +170,19 @@ def _compared(operator: str, version: str) -> _Test:
         "<=": lambda found: version_key(found) <= key,
         ">": lambda found: version_key(found) > key,
         "<": lambda found: version_key(found) < key,
-        "=": lambda found: starts_with(found, version),
-        "!=*": lambda found: not starts_with(found, version),
-        "~=": lambda found: version_key(found) >= key and starts_with(found, _series(version)),
+        "=": lambda found: starts_with(found, series),
+        "!=*": lambda found: not starts_with(found, series),
+        "~=": lambda found: version_key(found) >= key and starts_with(found, series),
     }
     return tests[operator]
 
 
 def _series(version: str) -> str:
     """The version without its last component: ~=1.4.2 is any 1.4 from there on."""
-    series = version.rpartition(".")[0]
-    if not series:
+    match = _SERIES.match(version)
+    if match is None:
         raise _NotUnderstoodError
-    return series
+    return match[1]
 
 
 def starts_with(version: str, prefix: str) -> bool:
