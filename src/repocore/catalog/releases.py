@@ -31,10 +31,13 @@ __all__ = [
     "find",
     "forget_tombstones",
     "in_partition",
+    "of_names",
     "packages",
     "remove",
+    "remove_named",
     "select_children",
     "select_draft",
+    "select_named",
     "select_one",
     "select_partition",
     "visible",
@@ -59,6 +62,29 @@ _listed = and_(_visible, _r.c.yanked_at.is_(None))
 def select_one(repository: int, partition: str, name: str) -> ColumnElement[bool]:
     """One release."""
     return (_r.c.repository_id == repository) & (_r.c.partition == partition) & (_r.c.name == name)
+
+
+def select_named(repository: int, names: Sequence[tuple[str, str]]) -> ColumnElement[bool]:
+    """Releases by (partition, name); there has to be one."""
+    # By partition, because an index answers a list of names and no list of pairs.
+    own: dict[str, list[str]] = {}
+    for partition, name in names:
+        own.setdefault(partition, []).append(name)
+    return or_(
+        *(
+            select_partition(repository, partition) & _r.c.name.in_(some)
+            for partition, some in own.items()
+        )
+    )
+
+
+def of_names(
+    connection: Connection, repository: int, names: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], tuple[str, str]]:
+    """(package, version) of the releases that can be seen, by (partition, name)."""
+    statement = select(_r.c.partition, _r.c.name, _r.c.package, _r.c.version)
+    rows = connection.execute(statement.where(select_named(repository, names), _visible))
+    return {(row.partition, row.name): (row.package, row.version) for row in rows}
 
 
 def select_partition(repository: int, partition: str) -> ColumnElement[bool]:
@@ -142,18 +168,62 @@ def packages(
 
 
 def yank(
-    transaction: Transaction, repository: StoredRepository, partition: str, name: str, *, to: bool
-) -> bool:
-    """Take a release out of every list, or back in; False where it cannot be seen."""
-    where = select_one(repository.id, partition, name) & _visible
+    transaction: Transaction,
+    repository: StoredRepository,
+    names: Sequence[tuple[str, str]],
+    *,
+    to: bool,
+) -> list[tuple[str, str]]:
+    """Take releases out of every list, or back in; returns those that cannot be seen.
+
+    Where there are such, nothing has changed.  A partition takes one serial for all of its own.
+    """
+    partitions = _hold_all(transaction, repository.id, names)
+    missing = _unseen(transaction, repository.id, names)
+    if missing:
+        return missing
     other = _r.c.yanked_at.is_(None) if to else _r.c.yanked_at.is_not(None)
-    _hold(transaction, repository.id, partition)
-    changed = update(_r).where(where, other).values(yanked_at=now() if to else None)
-    if transaction.execute(changed).rowcount == 0:
-        return transaction.execute(select(_r.c.name).where(where)).first() is not None
-    serial = _next_serial(transaction, repository.id, partition)
-    transaction.execute(update(_r).where(where).values(changed=serial))
-    return True
+    for partition in partitions:
+        own = [pair for pair in names if pair[0] == partition]
+        where = select_named(repository.id, own) & other
+        if transaction.execute(select(_r.c.name).where(where).limit(1)).first() is None:
+            continue
+        serial = _next_serial(transaction, repository.id, partition)
+        changed = {"yanked_at": now() if to else None, "changed": serial}
+        transaction.execute(update(_r).where(where).values(**changed))
+    return []
+
+
+def _hold_all(
+    transaction: Transaction, repository: int, names: Sequence[tuple[str, str]]
+) -> list[str]:
+    """Hold the partitions of releases to the commit, all writers in one order; returns them."""
+    partitions = sorted({partition for partition, _ in names})
+    for partition in partitions:
+        _hold(transaction, repository, partition)
+    return partitions
+
+
+def _unseen(
+    transaction: Transaction, repository: int, names: Sequence[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    statement = select(_r.c.partition, _r.c.name).where(select_named(repository, names), _visible)
+    seen = {(row.partition, row.name) for row in transaction.execute(statement)}
+    return [pair for pair in names if pair not in seen]
+
+
+def remove_named(
+    transaction: Transaction,
+    repository: StoredRepository,
+    names: Sequence[tuple[str, str]],
+    by: str,
+) -> list[tuple[str, str]]:
+    """Remove releases as `remove` does; returns those that cannot be seen, and then none went."""
+    _hold_all(transaction, repository.id, names)
+    missing = _unseen(transaction, repository.id, names)
+    if not missing:
+        remove(transaction, repository, select_named(repository.id, names), by)
+    return missing
 
 
 def remove(

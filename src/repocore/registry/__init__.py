@@ -10,6 +10,7 @@ from repocore.registry.access import Access
 from repocore.registry.auditing import CheckReport, CollectReport
 from repocore.registry.passwords import TOKEN_PREFIX, hash_password, verify_password
 from repocore.registry.registry import Registry
+from repocore.registry.releases import AT_ONCE
 from repocore.registry.retention import Outdated, RetentionReport
 from repocore.registry.session import Session
 from repocore.registry.statistics import Downloads, Usage, UsageReport
@@ -17,6 +18,7 @@ from repocore.registry.uploading import Upload
 from repocore.registry.working import Claim, Worker
 
 __all__ = [
+    "AT_ONCE",
     "TOKEN_PREFIX",
     "Access",
     "CheckReport",

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import Final
 
 from repocore.catalog import Transaction, releases
 from repocore.catalog.rows import StoredRepository, file_of, time_of
-from repocore.errors import ReleaseMissingError
+from repocore.errors import RejectedError, ReleaseMissingError
 from repocore.model import Action, File, Grain, Release, Resource, Survey, split_address
 from repocore.registry.context import Context
 from repocore.registry.copying import copy_releases
 
-__all__ = ["Releases"]
+__all__ = ["AT_ONCE", "Releases"]
 
 Scope = tuple[str | None, str | None]
+
+#: How many releases one transaction may change, so that it does not keep others waiting.
+AT_ONCE: Final = 500
 
 
 class Releases:
@@ -137,16 +141,31 @@ class Releases:
 
         Requires YANK.  Idempotent.  Raises `ReleaseMissingError`.
         """
-        scope = self._scope(address, partition, Action.YANK)
-        stored = self._context.find(address, Action.YANK, scope)
+        return self.yank_all(address, [(partition, name)], yanked)[0]
+
+    def yank_all(
+        self,
+        address: str,
+        names: Iterable[tuple[str, str]],
+        yanked: bool = True,  # noqa: FBT001, FBT002 - one verb both ways
+    ) -> builtins.list[Release]:
+        """As `yank`, of releases named (partition, name): all of them or none, in one transaction.
+
+        Requires YANK of each.  Raises `ReleaseMissingError`, and `RejectedError` for more than
+        `AT_ONCE`.
+        """
+        wanted = _bounded(names)
+        stored = self._permitted(address, wanted, Action.YANK)
         catalog = self._context.services.catalog
-        if not catalog.write(lambda t: releases.yank(t, stored, partition, name, to=yanked)):
-            raise ReleaseMissingError
+        if wanted:
+            missing = catalog.write(lambda t: releases.yank(t, stored, wanted, to=yanked))
+            _refuse_missing(missing)
+            self._context.services.wake()
         with catalog.snapshot() as connection:
-            found = releases.visible(connection, stored, partition, name)
-        if found is None:
+            found = [releases.visible(connection, stored, *pair) for pair in wanted]
+        if None in found:
             raise ReleaseMissingError
-        return found
+        return [release for release in found if release is not None]
 
     def copy(
         self,
@@ -161,10 +180,15 @@ class Releases:
         All of them or none, in one transaction; no bytes are moved, and what is there already
         stays.  Requires READ of the source, and WRITE of each in the target; with ``promote``,
         PROMOTE instead.  Raises `ReleaseMissingError`, `ImmutableFileError` where the target has
-        other bytes, `UploadRejectedError` (a plugin's veto) and `QuotaExceededError`.
+        other bytes, `UploadRejectedError` (a plugin's veto), `QuotaExceededError`, and
+        `RejectedError` for more than `AT_ONCE`.
         """
         return copy_releases(
-            self._context, source, list(names), target, Action.PROMOTE if promote else Action.WRITE
+            self._context,
+            source,
+            _bounded(names),
+            target,
+            Action.PROMOTE if promote else Action.WRITE,
         )
 
     def delete(self, address: str, partition: str, name: str) -> None:
@@ -172,10 +196,25 @@ class Releases:
 
         Requires DELETE.  Raises `ReleaseMissingError`.
         """
-        stored = self._deletable(address, partition)
+        stored = self._permitted(address, [(partition, name)], Action.DELETE)
         where = releases.select_one(stored.id, partition, name)
         if not self._remove(lambda t: releases.remove(t, stored, where, self._context.by)):
             raise ReleaseMissingError
+
+    def delete_named(self, address: str, names: Iterable[tuple[str, str]]) -> int:
+        """Delete releases named (partition, name), all or none, in one transaction; how many.
+
+        Requires DELETE of each.  Raises `ReleaseMissingError`, and `RejectedError` for more than
+        `AT_ONCE`.
+        """
+        wanted = _bounded(names)
+        stored = self._permitted(address, wanted, Action.DELETE)
+        if wanted:
+            by = self._context.by
+            write = self._context.services.catalog.write
+            _refuse_missing(write(lambda t: releases.remove_named(t, stored, wanted, by)))
+            self._context.services.wake()
+        return len(wanted)
 
     def delete_all(self, address: str, partition: str) -> int:
         """Delete every release and draft of a partition, as `delete` does; how many."""
@@ -189,6 +228,31 @@ class Releases:
         where = releases.select_children(stored.id, partition, name)
         return self._remove(lambda t: releases.remove(t, stored, where, self._context.by))
 
+    def _permitted(
+        self, address: str, names: Sequence[tuple[str, str]], action: Action
+    ) -> StoredRepository:
+        """The repository, if the action is allowed on each of these releases.
+
+        Where a partition is of many packages, the release tells its own; one that is not there is
+        for those who may do it to the whole repository.
+        """
+        context = self._context
+        context.enter()
+        stored = context.services.book.known.repositories.get(address)
+        known: dict[tuple[str, str], tuple[str, str]] = {}
+        if stored is not None and names:
+            with context.services.catalog.snapshot() as connection:
+                known = releases.of_names(connection, stored.id, names)
+        scopes: set[Scope] = set()
+        for partition, name in names:
+            scope = self._scope(address, partition, action)
+            scopes.add(scope if scope != (None, None) else known.get((partition, name), scope))
+        for scope in sorted(scopes, key=str) or [(None, None)]:
+            stored = context.find(address, action, scope)
+        if stored is None:
+            raise AssertionError
+        return stored
+
     def _deletable(self, address: str, partition: str) -> StoredRepository:
         scope = self._scope(address, partition, Action.DELETE)
         return self._context.find(address, Action.DELETE, scope)
@@ -197,3 +261,19 @@ class Releases:
         count = self._context.services.catalog.write(work)
         self._context.services.wake()
         return count
+
+
+def _bounded(names: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Each name once, if they are not too many."""
+    wanted = list(dict.fromkeys(names))
+    if len(wanted) > AT_ONCE:
+        message = f"Name up to {AT_ONCE} releases at once, not {len(wanted)}; do it in parts."
+        raise RejectedError(message)
+    return wanted
+
+
+def _refuse_missing(missing: Sequence[tuple[str, str]]) -> None:
+    if missing:
+        partition, name = missing[0]
+        message = f"There is no {name} in {partition}; nothing was changed."
+        raise ReleaseMissingError(message)

@@ -1,0 +1,100 @@
+"""Several releases in one transaction: all of them change, or none does."""
+
+from __future__ import annotations
+
+import pytest
+
+from repocore import AccessDeniedError, NotAuthenticatedError, RejectedError, ReleaseMissingError
+from repocore.registry import AT_ONCE
+
+MAIN = "conan/main"
+ZLIB = "zlib/1.3@_/_"
+PNG = "png/1.6@_/_"
+
+
+@pytest.fixture
+def stocked(house):
+    """Two revisions of one recipe, one of another."""
+    for rrev, reference in (("r1", "zlib/1.3/_/_"), ("r2", "zlib/1.3/_/_"), ("q1", "png/1.6/_/_")):
+        house.recipe(rrev, reference)
+    return house
+
+
+def listed(house) -> set[str]:
+    """What is in the lists of both partitions."""
+    room = house.admin.releases
+    return {one.name for partition in (ZLIB, PNG) for one in room.list(MAIN, partition)}
+
+
+def test_releases_of_several_partitions_are_yanked_together(stocked) -> None:
+    """They come back the same way; doing it again changes nothing."""
+    room = stocked.admin.releases
+    pairs = [(ZLIB, "r1"), (PNG, "q1"), (ZLIB, "r1")]
+    yanked = room.yank_all(MAIN, pairs)
+    assert [(one.name, one.yanked_at is None) for one in yanked] == [("r1", False), ("q1", False)]
+    assert listed(stocked) == {"r2"}
+    assert [one.yanked_at for one in room.yank_all(MAIN, pairs)] == [o.yanked_at for o in yanked]
+    assert [one.yanked_at for one in room.yank_all(MAIN, pairs, False)] == [None, None]
+    assert listed(stocked) == {"r1", "r2", "q1"}
+
+
+def test_one_that_is_missing_keeps_all_from_being_yanked(stocked) -> None:
+    """The message names it."""
+    room = stocked.admin.releases
+    with pytest.raises(ReleaseMissingError, match=r"There is no r7 in png/1\.6@_/_"):
+        room.yank_all(MAIN, [(ZLIB, "r1"), (PNG, "r7")])
+    assert listed(stocked) == {"r1", "r2", "q1"}
+
+
+def test_releases_are_deleted_together_or_not_at_all(stocked) -> None:
+    """One that is missing, or a draft, keeps all; otherwise their files go, too."""
+    stocked.put("png/1.6/_/_/q2/export/conanfile.py", b"unfinished")
+    room = stocked.admin.releases
+    for missing in ("q2", "q9"):
+        with pytest.raises(ReleaseMissingError, match=missing):
+            room.delete_named(MAIN, [(ZLIB, "r1"), (PNG, missing)])
+    assert listed(stocked) == {"r1", "r2", "q1"}
+    assert room.delete_named(MAIN, [(ZLIB, "r1"), (PNG, "q1")]) == 2
+    assert listed(stocked) == {"r2"}
+    assert {path.split("/")[4] for path, _ in stocked.listing()} == {"r2"}
+    assert stocked.admin.upkeep.check(read_data=True).ok
+
+
+def test_nothing_is_a_change_of_nothing(stocked) -> None:
+    """An empty list is no error."""
+    assert stocked.admin.releases.yank_all(MAIN, []) == []
+    assert stocked.admin.releases.delete_named(MAIN, []) == 0
+    assert stocked.admin.releases.copy(MAIN, [], MAIN) == []
+
+
+def test_each_release_is_asked_for(stocked) -> None:
+    """Whoever may yank or delete one package touches no other with it."""
+    stocked.allow("user:ann", "read,yank,delete", "conan/main/zlib/**")
+    stocked.allow("user:ann", "read", "conan/main/**")
+    room = stocked.as_("ann").releases
+    for verb in (room.yank_all, room.delete_named):
+        with pytest.raises(AccessDeniedError) as denied:
+            verb(MAIN, [(ZLIB, "r1"), (PNG, "q1")])
+        assert not denied.value.hidden
+        with pytest.raises(AccessDeniedError) as hidden:
+            stocked.as_("bob").releases.delete_named(MAIN, [(ZLIB, "r1")])
+        assert hidden.value.hidden
+        with pytest.raises(NotAuthenticatedError):
+            stocked.as_(None).releases.yank_all(MAIN, [(ZLIB, "r9")])
+    assert listed(stocked) == {"r1", "r2", "q1"}
+    room.yank_all(MAIN, [(ZLIB, "r1")])
+    room.delete_named(MAIN, [(ZLIB, "r2")])
+    assert listed(stocked) == {"q1"}
+
+
+def test_a_transaction_has_a_bound(stocked) -> None:
+    """More than `AT_ONCE` would keep every other writer waiting."""
+    room = stocked.admin.releases
+    many = [(ZLIB, f"r{number}") for number in range(AT_ONCE + 1)]
+    for verb in (room.yank_all, room.delete_named):
+        with pytest.raises(RejectedError, match=f"{AT_ONCE}"):
+            verb(MAIN, many)
+    with pytest.raises(RejectedError):
+        room.copy(MAIN, many, MAIN)
+    with pytest.raises(ReleaseMissingError):
+        room.delete_named(MAIN, many[1:])
