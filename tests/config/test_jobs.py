@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from repocore.config import JobSettings, ScheduleSettings, load_settings
+from repocore.config import JobSettings, ScheduleSettings, dump_settings, load_settings
 from repocore.errors import ConfigurationError
 
 NOON = datetime(2024, 2, 28, 12, tzinfo=UTC)
@@ -99,3 +99,16 @@ def test_two_schedules_have_two_names(tmp_path):
     with pytest.raises(ConfigurationError, match="two are known as gc"):
         load(tmp_path, text * 2)
     assert len(load(tmp_path, f'{text}{text}name = "other"\n').schedule) == 2
+
+
+def test_what_is_written_is_read_again(tmp_path):
+    """Schedules and jobs as TOML mean the same."""
+    settings = load(
+        tmp_path,
+        '[jobs]\noutput = "3 MiB"\n[[schedule]]\njob = "gc"\nevery = "36h"\n'
+        '[[schedule]]\njob = "check"\ncron = "0 * * * *"\npayload = { deep = [1, "x"] }\n',
+    )
+    file = tmp_path / "again.toml"
+    file.write_text(dump_settings(settings), encoding="utf-8")
+    again = load_settings(config=file, environ={})
+    assert (again.schedule, again.jobs) == (settings.schedule, settings.jobs)
