@@ -122,7 +122,7 @@ def test_each_needs_its_permission(api: Api, verb: str) -> None:
     assert api.post(verb, body, "bob").status == 403
     assert api.post(verb, body, None).status == 401
     assert api.post(verb, {**body, "repository": "conan/other"}, None).status == 401
-    elsewhere = {name: "conda/other" for name in ("repository", *more)}
+    elsewhere = dict.fromkeys(("repository", *more), "conda/other")
     hidden = api.post(verb, {**body, **elsewhere}, "bob")
     assert (hidden.status, hidden.text) == (404, "Not found.")
     assert api.listed() == ["r1", "r2", "r3"]

@@ -33,6 +33,7 @@ __all__ = [
     "in_partition",
     "of_names",
     "packages",
+    "page",
     "remove",
     "remove_named",
     "select_children",
@@ -347,6 +348,21 @@ def forget_tombstones(transaction: Transaction, older: int) -> int:
     transaction.execute(delete(_g).where(gone))
     statement = delete(_r).where(old, _r.c.removed_at <= now() - older)
     return transaction.execute(statement).rowcount
+
+
+def page(
+    connection: Connection, repository: StoredRepository, after: tuple[str, str], limit: int
+) -> list[Release]:
+    """The next visible releases, yanked or not, by partition and name."""
+    statement = (
+        select(_r)
+        .where(_r.c.repository_id == repository.id, _visible)
+        .where(tuple_(_r.c.partition, _r.c.name) > after)
+        .order_by(_r.c.partition, _r.c.name)
+        .limit(limit)
+    )
+    address = repository.value.address
+    return [release_of(address, row) for row in connection.execute(statement)]
 
 
 def visible_page(

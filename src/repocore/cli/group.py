@@ -40,6 +40,7 @@ _COMMANDS: Final = {
     "gc": ("upkeep", "Delete what nothing names any more."),
     "search": ("browsing", "Find Conan recipes by a pattern."),
     "show": ("browsing", "Show a Conan recipe, its packages, and the commands for them."),
+    "release": ("releases", "List, yank, delete, copy and promote releases."),
     "stats": ("statistics", "Count what there is, and how much it is used."),
     "retention": ("retention", "Delete old revisions that no policy keeps."),
     "job": ("jobs", "Show, start, cancel and repeat background work."),

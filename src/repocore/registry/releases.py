@@ -136,6 +136,31 @@ class Releases:
                     if survey is Survey.ALL or context.allowed(Action.READ, resource):
                         yield package, version
 
+    def all(self, address: str) -> Iterator[Release]:
+        """Every release that may be read, yanked or not, by partition and name, a page at a time.
+
+        What comes or goes meanwhile may be among them or not.
+        """
+        context = self._context
+        context.enter()
+        stored = context.services.book.known.repositories.get(address)
+        survey = Survey.NONE if stored is None else context.survey(Action.READ, stored.value)
+        if stored is None or survey is Survey.NONE:
+            stored = context.find(address, Action.READ)
+        kind, name = split_address(address)
+        limit = context.services.settings.limits.page
+        after = ("", "")
+        while True:
+            with context.services.catalog.snapshot() as connection:
+                page = releases.page(connection, stored, after, limit)
+            for one in page:
+                resource = Resource(kind, name, *self._scope(address, one.partition))
+                if survey is Survey.ALL or context.allowed(Action.READ, resource):
+                    yield one
+            if len(page) < limit:
+                return
+            after = (page[-1].partition, page[-1].name)
+
     def yank(self, address: str, partition: str, name: str, yanked: bool = True) -> Release:  # noqa: FBT001, FBT002 - one verb both ways
         """Take a release out of every list, or back in; its files are still served.
 
