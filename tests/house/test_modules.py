@@ -22,6 +22,7 @@ LONG_FUNCTIONS: dict[str, str] = {
     "repocore.testing.contracts.authenticator:authenticator_contract": "a class of small tests",
     "repocore.registry.files:put": "its contract in words",
     "repocore.testing.contracts.authorizer:authorizer_contract": "a class of small tests",
+    "repocore.testing.contracts.indexer:indexer_contract": "a class of small tests",
     "repocore.testing.contracts.runner:runner_contract": "a class of small tests",
 }
 # A module without a test module of its own, and where its behaviour is tested instead.
@@ -82,7 +83,9 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "repocore.testing.contracts.authenticator": "tests/contracts/test_authenticator.py",
     "repocore.testing.contracts.authorizer": "tests/contracts/test_authorizer.py",
     "repocore.testing.contracts.runner": "tests/contracts/test_runner.py",
+    "repocore.testing.contracts.indexer": "tests/contracts/test_indexer.py",
     "repocore.testing.contracts.storage": "tests/contracts/test_storage.py",
+    "repocore.testing.documents": "tests/contracts/test_indexer.py",
     "repocore.testing.machines.files": "tests/machines/test_files.py",
     "repocore.testing.machines.jobs": "tests/machines/test_jobs.py",
     "repocore.testing.strategies": "tests/contracts/test_authorizer.py",
