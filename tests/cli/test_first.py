@@ -43,7 +43,7 @@ def test_empty_folder_is_furnished(tmp_path):
     with open_registry(tmp_path) as registry:
         session = registry.connect(Password("admin", made.password))
         session.require(Action.ADMIN, Resource())
-        assert [r.address for r in session.repositories.list()] == ["conan/main"]
+        assert [r.address for r in session.repositories.list()] == ["conan/main", "conda/main"]
         assert registry.session(ANYONE).allowed(Action.READ, PACKAGE)
         assert not registry.session(ANYONE).allowed(Action.WRITE, PACKAGE)
 
@@ -70,7 +70,8 @@ def test_second_start_makes_nothing(tmp_path):
     with open_registry(tmp_path) as registry:
         session = registry.session(registry.admin())
         session.accounts.remove("admin")
-        session.repositories.delete("conan/main")
+        for repository in session.repositories.list():
+            session.repositories.delete(repository.address)
         for rule in session.accounts.rules():
             session.accounts.remove_rule(rule.id or 0)
     again = start(tmp_path)
@@ -135,9 +136,9 @@ def test_unseen_password_is_told_of(tmp_path):
     assert start(tmp_path).lines() == []
 
 
-@pytest.mark.parametrize("calls", range(1, 8))
+@pytest.mark.parametrize("calls", range(1, 10))
 def test_crash_between_any_two_steps_is_repaired(tmp_path, monkeypatch, calls):
-    """Wherever a start dies, the next one leaves one administrator, one repository, two rules."""
+    """Wherever a start dies, the next one leaves one administrator, its repositories and rules."""
     left = calls
     write = Catalog.write
 
@@ -156,8 +157,8 @@ def test_crash_between_any_two_steps_is_repaired(tmp_path, monkeypatch, calls):
     with open_registry(tmp_path) as registry:
         session = registry.session(registry.admin())
         assert [account.name for account in session.accounts.list()] == ["admin"]
-        assert [r.address for r in session.repositories.list()] == ["conan/main"]
-        assert len(session.accounts.rules()) == 2
+        assert [r.address for r in session.repositories.list()] == ["conan/main", "conda/main"]
+        assert len(session.accounts.rules()) == 3
         assert registry.authenticate(Password("admin", "high-water")).name == "admin"
 
 

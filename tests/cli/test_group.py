@@ -138,7 +138,7 @@ def test_shared_options_stand_anywhere(house, at):
     words[at:at] = ["--json", "--data", str(house.data)]
     done = CliRunner().invoke(root, words)
     assert done.exit_code == 0, done.output
-    assert [one["name"] for one in json.loads(done.stdout)] == ["main"]
+    assert [one["format"] for one in json.loads(done.stdout)] == ["conan", "conda"]
 
 
 @pytest.mark.parametrize(

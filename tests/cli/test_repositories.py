@@ -24,13 +24,13 @@ def test_repository_comes_changes_and_goes(house):
     )
     assert "conan/two" in house("repo", "list").stdout
     house("repo", "delete", "conan/two", "--yes")
-    assert [r["name"] for r in house.json("repo", "list")] == ["main"]
+    assert [r["name"] for r in house.json("repo", "list")] == ["main", "main"]
 
 
 def test_deleting_asks(house):
     """Without --yes and without a yes nothing is deleted."""
     house("repo", "delete", "conan/main", typed="n\n", status=1)
-    assert len(house.json("repo", "list")) == 1
+    assert len(house.json("repo", "list")) == 2
 
 
 def test_errors_say_what_is_wrong(house):
@@ -57,6 +57,32 @@ def test_unknown_format_is_named_with_the_known(house):
     """A repository of a format that no plugin brings: which one, and what there is."""
     told = house.refused("repo", "create", "deb/main")
     assert told == {
-        "error": "No plugin brings the format deb; there is conan.",
+        "error": "No plugin brings the format deb; there is conan, conda.",
         "kind": "PluginError",
     }
+
+
+def test_options_of_a_channel_are_set_and_taken_away(house):
+    """Each by its name, as TOML; what the format does not know is refused with its name."""
+    given = ("--option", 'base_url="https://cdn.example/forge"', "--option", "notices=[]")
+    house("repo", "create", "conda/forge", *given)
+    shown = house.json("repo", "show", "conda/forge")
+    assert shown["options"] == {"base_url": "https://cdn.example/forge", "notices": []}
+    assert "https://cdn.example/forge" in house("repo", "show", "conda/forge").stdout
+    house("repo", "configure", "conda/forge", "--option", "base_url=none")
+    assert house.json("repo", "show", "conda/forge")["options"] == {"notices": []}
+    told = house.refused("repo", "configure", "conda/forge", "--option", "bass_url=1")
+    assert "bass_url" in told["error"]
+    assert "base_url" in told["error"]
+
+
+def test_an_option_that_is_no_toml_is_a_wrong_use(house):
+    """What was meant as text is told to go in quotes."""
+    told = house.refused("repo", "create", "conda/x", "--option", "base_url=abc", status=2)
+    assert "quotes" in told["error"]
+
+
+def test_a_conan_repository_has_no_options(house):
+    """Nothing would read them."""
+    told = house.refused("repo", "create", "conan/x", "--option", "a=1")
+    assert told["error"] == "Repositories of the format conan have no options."

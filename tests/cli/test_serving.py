@@ -33,7 +33,7 @@ def get(port: int, path: str, password: str | None = None) -> tuple[int, bytes]:
 
 
 def test_serve_alone_is_enough(serve, program):
-    """An empty folder becomes a server with conan/main and an administrator; SIGTERM ends it."""
+    """An empty folder becomes a server with two repositories; SIGTERM ends it."""
     served = serve()
     password = served.said["administrator"]["password"]
     assert get(served.port, "/healthz")[0] == 200
@@ -42,7 +42,8 @@ def test_serve_alone_is_enough(serve, program):
     assert get(served.port, login, password)[0] == 200
     assert get(served.port, login, "wrong")[0] == 401
     assert served.said["repositories"] == {
-        "conan/main": f"http://127.0.0.1:{served.port}/conan/main"
+        address: f"http://127.0.0.1:{served.port}/{address}"
+        for address in ("conan/main", "conda/main")
     }
     assert served.stop() == 0
 

@@ -26,6 +26,7 @@ def test_stats_count_what_is_there(house):
         "REPOSITORY",
         "conan/main",
         "conan/two",
+        "conda/main",
         "together",
     ]
     assert "2.0 KiB" in text[1]

@@ -529,3 +529,34 @@ def test_a_document_keeps_its_time_while_its_bytes_stay(house: House) -> None:
     assert after.digest == before.digest
     house.admin.repositories.configure(SHELF, description="words")
     assert house.admin.files.stat(SHELF, LIST) == after
+
+
+def test_what_was_asked_for_is_made_ahead_once_changes_pause(house: House, lister: Lister) -> None:
+    """The first look notes a change, the second makes it; what nobody asked for is not made."""
+    house.put("red/a", "one")
+    house.put("blue/a", "one")
+    house.read()
+    house.read("totals.txt")
+    house.put("red/b", "two")
+    house.registry.tell()
+    assert lister.made == 1
+    house.put("red/c", "three")
+    house.registry.tell()
+    assert lister.made == 1
+    house.registry.tell()
+    assert lister.made == 2
+    assert "c three" in house.read()
+    assert lister.made == 2
+
+
+def test_nothing_is_made_ahead_where_the_settings_say_so(settings: Settings) -> None:
+    """Documents then cost their first reader."""
+    quiet = attrs.evolve(settings, limits=attrs.evolve(settings.limits, document_ahead=False))
+    lister = Lister()
+    with opened(quiet, lister) as house:
+        house.put("red/a", "one")
+        house.read()
+        house.put("red/b", "two")
+        house.registry.tell()
+        house.registry.tell()
+        assert lister.made == 1

@@ -18,6 +18,7 @@ __all__ = [
     "Generation",
     "Made",
     "add",
+    "behind",
     "changed",
     "find",
     "forget_superseded",
@@ -121,6 +122,24 @@ def generation(
         serial=row.serial,
         variant=row.variant,
     )
+
+
+def behind(connection: Connection) -> list[tuple[int, str, str, int]]:
+    """(repository, partition, kind, serial) of what was made once and has changed since."""
+    mine = _g.c.repository_id == _p.c.repository_id
+    named = select(_g.c.repository_id, _g.c.partition, _g.c.kind, _p.c.serial).where(
+        mine, _g.c.partition == _p.c.name, _g.c.serial < _p.c.serial
+    )
+    key = (_g.c.repository_id, _g.c.partition, _g.c.kind)
+    total = func.sum(_p.c.serial)
+    whole = (
+        select(*key, total)
+        .where(mine, _g.c.partition == "")
+        .group_by(*key, _g.c.serial)
+        .having(total > _g.c.serial)
+    )
+    rows = [*connection.execute(named), *connection.execute(whole)]
+    return [(row[0], row[1], row[2], int(row[3])) for row in rows]
 
 
 def records(

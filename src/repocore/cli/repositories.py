@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +16,7 @@ from repocore.model import Policy, Repository
 
 __all__ = [
     "COMMANDS",
+    "Option",
     "Size",
     "configure",
     "create",
@@ -58,6 +61,25 @@ class Size(click.ParamType):  # pyright: ignore[reportMissingTypeArgument] - old
             self.fail(str(error), param, ctx)
 
 
+class Option(click.ParamType):  # pyright: ignore[reportMissingTypeArgument] - older ones take none
+    """``NAME=VALUE``, the value as TOML has it, or ``none``."""
+
+    name = "option"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Any]:
+        """Read it; a wrong one is a wrong use of the command."""
+        name, equals, text = value.partition("=")
+        if equals and text.strip() == _NONE:
+            return name.strip(), _NONE
+        try:
+            [read] = tomllib.loads(value).items()
+        except ValueError:
+            self.fail(f"{value!r} is not NAME=VALUE with a TOML value: text goes in quotes.")
+        return read
+
+
 def _policy(old: Policy, given: dict[str, Any]) -> Policy:
     wanted = {name: value for name, value in given.items() if value is not None}
     return attrs.evolve(
@@ -73,7 +95,21 @@ _OPTIONS = (
     ),
     click.option("--max-size", type=Size(), help='The largest file: "2 GiB", or none.'),
     click.option("--quota", type=Size(), help='The size of all its files: "1 TiB", or none.'),
+    click.option(
+        "--option",
+        "options",
+        type=Option(),
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="What the format makes of it, as TOML: 'base_url=\"https://cdn.example/forge\"'; "
+        "NAME=none takes it away.",
+    ),
 )
+
+
+def _options(old: Mapping[str, Any], given: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    wanted = {**old, **dict(given)}
+    return {name: value for name, value in wanted.items() if value != _NONE}
 
 
 def _configurable(function: Any) -> Any:
@@ -93,6 +129,7 @@ def create(state: State, address: str, **given: Any) -> None:
             address,
             description=description or "",
             private=bool(private),
+            options=_options({}, given.pop("options")),
             policy=_policy(Policy(), given),
         )
     show(state, made, f"Created {made.address}.")
@@ -121,6 +158,7 @@ def show_(state: State, address: str) -> None:
             strict=True,
         ),
         *policy.items(),
+        *found.options.items(),
     ]
     show(state, found, table(("", ""), rows))
 
@@ -132,9 +170,13 @@ def configure(state: State, address: str, **given: Any) -> None:
     """Change what is given of the repository ADDRESS."""
     description, private = given.pop("description"), given.pop("private")
     with state.session() as session:
-        policy = _policy(session.repositories.get(address).policy, given)
+        old = session.repositories.get(address)
         made = session.repositories.configure(
-            address, description=description, private=private, policy=policy
+            address,
+            description=description,
+            private=private,
+            options=_options(old.options, given.pop("options")),
+            policy=_policy(old.policy, given),
         )
     show(state, made, f"Configured {made.address}.")
 

@@ -120,6 +120,9 @@ class RepositorySettings:
         default=False, metadata=says("Whether the rules of the site stop at its door.")
     )
     policy: Policy = attrs.field(factory=Policy, metadata=says("What it allows."))
+    options: Mapping[str, Any] = attrs.field(
+        factory=_mapping, metadata=says("What its format makes of it; a channel's base_url, say.")
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -266,6 +269,13 @@ class LimitSettings:
             "How long a reader waits for a document that is being made; then it gets the one "
             "before, with a warning.",
             check=_positive,
+        ),
+    )
+    document_ahead: bool = attrs.field(
+        default=True,
+        metadata=says(
+            "Whether documents that somebody has asked for are made anew before the next reader "
+            "comes, once changes pause."
         ),
     )
     document_lifetime: timedelta = attrs.field(

@@ -48,7 +48,7 @@ def publish(services: Services, uploads: Sequence[tuple[Staged, FileChange]]) ->
             due.append(attrs.evolve(change, key=one.key))
         services.step("stored")
         try:
-            files = catalog.write(lambda t, due=due: commit_all(t, due))
+            files = catalog.write(lambda t, due=due: _commit_all(t, due))
         except _CollectedMeanwhile:
             continue
         services.step("committed")
@@ -57,7 +57,7 @@ def publish(services: Services, uploads: Sequence[tuple[Staged, FileChange]]) ->
     raise StorageError(message)
 
 
-def commit_all(transaction: Transaction, changes: Sequence[FileChange]) -> list[File]:
+def _commit_all(transaction: Transaction, changes: Sequence[FileChange]) -> list[File]:
     """Make the changes true; raises what has the transaction undone where a blob is gone."""
     files: list[File] = []
     for change in changes:
@@ -76,7 +76,7 @@ def refer(services: Services, change: FileChange) -> File | None:
 def refer_all(services: Services, changes: Sequence[FileChange]) -> list[File] | None:
     """Bind paths to stored blobs, all of them or none; None where one went meanwhile."""
     try:
-        return services.catalog.write(lambda t: commit_all(t, changes))
+        return services.catalog.write(lambda t: _commit_all(t, changes))
     except _CollectedMeanwhile:
         return None
 

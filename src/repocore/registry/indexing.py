@@ -64,6 +64,7 @@ class Indexing:
         self._services = services
         self._locks: dict[tuple[int, str, str], threading.Lock] = {}
         self._lock = threading.Lock()
+        self._changing: dict[tuple[int, str, str], int] = {}
         #: How often a reader got an older generation because the newest took too long.
         self.late = 0
 
@@ -109,6 +110,23 @@ class Indexing:
             if late and state.made is None:
                 raise DocumentPendingError
         return self._content(address, path, state, late=late)
+
+    def ahead(self) -> None:
+        """Make what was asked for once and has changed, but not since the call before this.
+
+        So the next reader need not wait, and nothing is made while uploads come one after another.
+        """
+        with self._services.catalog.snapshot() as connection:
+            found = {row[:3]: row[3] for row in documents.behind(connection)}
+        known = {stored.id: stored for stored in self._services.book.known.repositories.values()}
+        for (repository, partition, kind), serial in found.items():
+            stored = known.get(repository)
+            if stored is None or self._changing.get((repository, partition, kind)) != serial:
+                continue
+            for indexer in self._services.indexers.get(stored.value.format, ()):
+                if indexer.kind == kind:
+                    self._ensure(stored, indexer, partition, serial)
+        self._changing = found
 
     def _content(
         self, address: str, path: FilePath, state: _State, *, late: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -67,9 +67,8 @@ class Registry:
         catalog.migrate()
         catalog.listened = bool(hooks.repocore_event.get_hookimpls())
         counter = Counter(catalog)
-        tasks = (counter.flush, lambda: tell(catalog, hooks, self))
         interval = settings.limits.count_interval.total_seconds()
-        self._relay = Relay(tasks if catalog.listened else tasks[:1], interval)
+        self._relay = Relay(tuple(self._tasks(catalog, counter)), interval)
         self._services = Services(
             settings=settings,
             hooks=hooks,
@@ -95,6 +94,18 @@ class Registry:
             self.close()
             raise
 
+    def _tasks(self, catalog: Catalog, counter: Counter) -> Iterator[Callable[[], None]]:
+        """What is done in the background, again and again."""
+        yield counter.flush
+        if catalog.listened:
+            yield lambda: tell(catalog, self.plugins.hook, self)
+        if self.settings.limits.document_ahead:
+            yield self._index_ahead
+
+    def _index_ahead(self) -> None:
+        if not self._closed:  # nobody reads what is made at the very end
+            self._services.indexing.ahead()
+
     def _make_repositories(self) -> None:
         """Make what the settings name, if it is not there."""
         room = self.session(self.admin()).repositories
@@ -108,6 +119,7 @@ class Registry:
                 description=wanted.description,
                 private=wanted.private,
                 policy=wanted.policy or Policy(),
+                options=wanted.options,
             )
 
     @property
