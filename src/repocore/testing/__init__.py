@@ -5,6 +5,7 @@ from __future__ import annotations
 from repocore.testing.contracts import (
     authenticator_contract,
     authorizer_contract,
+    indexer_contract,
     runner_contract,
     storage_contract,
 )
@@ -13,6 +14,7 @@ from repocore.testing.registries import temporary_registry
 __all__ = [
     "authenticator_contract",
     "authorizer_contract",
+    "indexer_contract",
     "runner_contract",
     "storage_contract",
     "temporary_registry",

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from repocore.testing.contracts.authenticator import authenticator_contract
 from repocore.testing.contracts.authorizer import authorizer_contract
+from repocore.testing.contracts.indexer import indexer_contract
 from repocore.testing.contracts.runner import runner_contract
 from repocore.testing.contracts.storage import storage_contract
 
 __all__ = [
     "authenticator_contract",
     "authorizer_contract",
+    "indexer_contract",
     "runner_contract",
     "storage_contract",
 ]
