@@ -199,9 +199,10 @@ def _starting(registry: Registry) -> list[str]:
 
 
 def _make_repositories(registry: Registry, session: Session) -> None:
-    if session.repositories.list():
-        return
-    for address in _starting(registry):
+    starting = _starting(registry)
+    if any(made.address not in starting for made in session.repositories.list()):
+        return  # somebody has furnished it otherwise
+    for address in starting:
         # Another machine may share the catalog and start at this moment.
         with contextlib.suppress(AlreadyExistsError):
             session.repositories.create(address)
