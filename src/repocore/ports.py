@@ -332,6 +332,13 @@ class Indexer(Protocol):
         """
         ...
 
+    def paths(self, partitions: Sequence[str]) -> Iterable[FilePath]:
+        """The documents that are not immutable of a repository where these partitions had releases.
+
+        An export asks for each of them; those that are not made are missing from it.
+        """
+        ...
+
     def is_immutable(self, path: FilePath) -> bool:
         """Whether such a document never changes, so that no reader waits for a newer one."""
         ...

@@ -40,6 +40,9 @@ class Good:
         )
         return folder if mine else None
 
+    def paths(self, partitions):
+        return [FilePath((name, "list")) for name in partitions]
+
     def is_immutable(self, path):
         return path.name != "list"
 
@@ -129,6 +132,11 @@ class Everywhere(Good):
         return path.parts[0]
 
 
+class Silent(Good):
+    def paths(self, partitions):
+        return []
+
+
 class Changing(Good):
     def is_immutable(self, path):
         return False
@@ -165,6 +173,7 @@ TestGood = indexer_contract(Good, releases=RELEASES)
         InSerials,
         Elsewhere,
         Everywhere,
+        Silent,
         Changing,
         Misnamed,
         Restless,

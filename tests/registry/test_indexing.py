@@ -78,6 +78,9 @@ class Lister:
     def partition(self, path: FilePath) -> str | None:
         return path.parts[0] if path.parts[-1] == "list.txt" else None
 
+    def paths(self, partitions: Sequence[str]) -> Sequence[FilePath]:
+        return [FilePath((name, "list.txt")) for name in sorted({*partitions, "white"})]
+
     def is_immutable(self, path: FilePath) -> bool:
         return False
 
@@ -109,6 +112,9 @@ class Cards:
         if path.parts[-1] == "cards.json" or path.parts[1:2] == ("cards",):
             return path.parts[0]
         return None
+
+    def paths(self, partitions: Sequence[str]) -> Sequence[FilePath]:
+        return [FilePath((name, "cards.json")) for name in partitions]
 
     def is_immutable(self, path: FilePath) -> bool:
         return path.parts[-1] != "cards.json"
@@ -148,6 +154,9 @@ class Totals:
 
     def partition(self, path: FilePath) -> str | None:
         return "" if path.parts == ("totals.txt",) else None
+
+    def paths(self, partitions: Sequence[str]) -> Sequence[FilePath]:
+        return [FilePath(("totals.txt",))]
 
     def is_immutable(self, path: FilePath) -> bool:
         return False

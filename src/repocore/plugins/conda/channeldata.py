@@ -8,7 +8,7 @@ name has.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, groupby
 from operator import attrgetter
 from typing import Any, Final
@@ -74,6 +74,10 @@ class ChanneldataIndexer:
     def partition(self, path: FilePath) -> str | None:
         """The whole repository, for one of its paths."""
         return "" if path.parts in {(_NAME,), (f"{_NAME}.zst",)} else None
+
+    def paths(self, partitions: Sequence[str]) -> Iterable[FilePath]:
+        """The one of the channel, in both encodings."""
+        return (FilePath((_NAME,)), FilePath((f"{_NAME}.zst",)))
 
     def is_immutable(self, path: FilePath) -> bool:
         """They are not."""

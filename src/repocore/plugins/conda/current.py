@@ -18,6 +18,7 @@ import attrs
 
 from repocore.model import FilePath
 from repocore.plugins.conda.encodings import open_json
+from repocore.plugins.conda.filenames import in_subdirs
 from repocore.plugins.conda.matching import Spec, newest_first, parse_spec, starts_with
 from repocore.plugins.conda.patches import Instructions, instructions_of
 from repocore.plugins.conda.records import canonical
@@ -59,6 +60,10 @@ class CurrentIndexer:
         """The subdir of one of its paths."""
         mine = len(path.parts) == 2 and path.name in {_NAME, f"{_NAME}.zst"}  # noqa: PLR2004
         return path.parts[0] if mine else None
+
+    def paths(self, partitions: Sequence[str]) -> Iterable[FilePath]:
+        """One in each subdir, in both encodings."""
+        return in_subdirs(partitions, _NAME, f"{_NAME}.zst")
 
     def is_immutable(self, path: FilePath) -> bool:
         """They are not."""

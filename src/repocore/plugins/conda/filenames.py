@@ -7,6 +7,7 @@ hold dashes, a version and a build may not, so a file name is read from its righ
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final, Self
 
@@ -16,7 +17,16 @@ from repocore.errors import InvalidPathError
 from repocore.model import FilePath
 from repocore.plugins.conda.versions import is_version
 
-__all__ = ["KINDS", "NOARCH", "PackageFile", "check_subdir", "is_name", "is_subdir", "parse_path"]
+__all__ = [
+    "KINDS",
+    "NOARCH",
+    "PackageFile",
+    "check_subdir",
+    "in_subdirs",
+    "is_name",
+    "is_subdir",
+    "parse_path",
+]
 
 #: The endings of package files, without the dot, in the order in which clients prefer them.
 KINDS: Final = ("conda", "tar.bz2")
@@ -49,6 +59,13 @@ def check_subdir(text: str) -> str:
         message = f"{text[:80]!r} is not a subdir of a channel: noarch, or one such as linux-64."
         raise InvalidPathError(message)
     return text
+
+
+def in_subdirs(subdirs: Iterable[str], *names: str) -> Iterator[FilePath]:
+    """The paths of files that have these names in each subdir, and in the one that always is."""
+    for subdir in sorted({*subdirs, NOARCH}):
+        for name in names:
+            yield FilePath((subdir, name))
 
 
 @attrs.frozen

@@ -7,6 +7,7 @@ A channel without notices has no such file, which clients take as it is meant.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import attrs
@@ -35,6 +36,10 @@ class NoticesIndexer:
     def partition(self, path: FilePath) -> str | None:
         """The whole repository, for its one path."""
         return "" if path.parts == (_NAME,) else None
+
+    def paths(self, partitions: Sequence[str]) -> Iterable[FilePath]:
+        """The one of the channel."""
+        return (FilePath((_NAME,)),)
 
     def is_immutable(self, path: FilePath) -> bool:
         """It is not."""

@@ -15,6 +15,7 @@ import attrs
 
 from repocore.model import FilePath
 from repocore.plugins.conda.encodings import Spool, open_json
+from repocore.plugins.conda.filenames import in_subdirs
 from repocore.plugins.conda.patches import NOTHING, PATCH_FILE, Instructions, instructions_of
 from repocore.plugins.conda.records import canonical
 from repocore.plugins.conda.settings import ChannelOptions, CondaSettings, channel_options
@@ -76,9 +77,17 @@ class RepodataIndexer:
 
     def partition(self, path: FilePath) -> str | None:
         """The subdir of one of its paths."""
-        suffixes = ("", ".zst", ".bz2") if self._bzip2 else ("", ".zst")
-        mine = len(path.parts) == 2 and path.name in {self._stem + suffix for suffix in suffixes}  # noqa: PLR2004
+        mine = len(path.parts) == 2 and path.name in self._names  # noqa: PLR2004 - subdir and name
         return path.parts[0] if mine else None
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        suffixes = ("", ".zst", ".bz2") if self._bzip2 else ("", ".zst")
+        return tuple(self._stem + suffix for suffix in suffixes)
+
+    def paths(self, partitions: Sequence[str]) -> Iterable[FilePath]:
+        """One in each subdir, in all encodings."""
+        return in_subdirs(partitions, *self._names)
 
     def is_immutable(self, path: FilePath) -> bool:
         """They are not."""

@@ -6,13 +6,14 @@ version 2 (CEP 21) change what it says.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import attrs
 
 from repocore.model import FilePath
 from repocore.plugins.conda.encodings import Spool, open_json
+from repocore.plugins.conda.filenames import in_subdirs
 from repocore.plugins.conda.patches import PATCH_SECTION, Instructions, instructions_of
 from repocore.plugins.conda.records import Extra, canonical
 from repocore.plugins.conda.settings import CondaSettings
@@ -43,6 +44,10 @@ class RunExportsIndexer:
         """The subdir of one of its paths."""
         mine = len(path.parts) == 2 and path.name in {_NAME, f"{_NAME}.zst"}  # noqa: PLR2004
         return path.parts[0] if mine else None
+
+    def paths(self, partitions: Sequence[str]) -> Iterable[FilePath]:
+        """One in each subdir, in both encodings."""
+        return in_subdirs(partitions, _NAME, f"{_NAME}.zst")
 
     def is_immutable(self, path: FilePath) -> bool:
         """They are not."""

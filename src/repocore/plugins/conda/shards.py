@@ -21,6 +21,7 @@ import zstandard
 
 from repocore.model import FilePath
 from repocore.plugins.conda.encodings import ZSTD
+from repocore.plugins.conda.filenames import in_subdirs
 from repocore.plugins.conda.patches import (
     PATCH_PACKAGE,
     PATCH_SECTION,
@@ -70,6 +71,10 @@ class ShardsIndexer:
                 return subdir
             case _:
                 return None
+
+    def paths(self, partitions: Sequence[str]) -> Iterable[FilePath]:
+        """The index of each subdir."""
+        return in_subdirs(partitions, _INDEX)
 
     def is_immutable(self, path: FilePath) -> bool:
         """A shard is."""

@@ -118,6 +118,19 @@ def indexer_contract(  # noqa: C901 - a class of small tests
 
             check()
 
+        def test_it_names_its_documents(self) -> None:
+            """An export that asks for the paths which it names misses none."""
+
+            @_SETTINGS
+            @given(releases)
+            def check(found: Sequence[Listed]) -> None:
+                indexer = make_indexer()
+                named = {str(path) for path in indexer.paths([partition])}
+                assert named >= set(scratch(channel(found)).mutable)
+                assert all(indexer.partition(FilePath.parse(path)) is not None for path in named)
+
+            check()
+
         def test_an_immutable_document_is_named_by_its_content(self) -> None:
             """Its path has the sha256 of its bytes, so that other bytes are another path."""
 
