@@ -15,6 +15,7 @@ import attrs
 import pytest
 from conan1_house import House, house, houses
 from conan_client import Answer, Conan, Package, clients, executable, through
+from conda_channels import Harbourmaster, Quay, channel_name, harbourmasters
 from live_server import ADMIN, LiveServer, live_server
 from old_conan import CONAN_1, Conan1, wanted
 from recorder import sources
@@ -206,3 +207,16 @@ def writer(old_house: House) -> Conan1:
 def visitor(old_house: House) -> Conan1:
     """A Conan 1 client that nobody knows, with an empty cache."""
     return old_house.client()
+
+
+@pytest.fixture(scope="session")
+def harbourmaster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harbourmaster]:
+    """A server of conda channels, and its administrator beside it in this process."""
+    with harbourmasters(tmp_path_factory.mktemp("channels") / "data") as found:
+        yield found
+
+
+@pytest.fixture
+def quay(harbourmaster: Harbourmaster, tmp_path: Path, request: pytest.FixtureRequest) -> Quay:
+    """An empty channel that everyone reads, named like the test."""
+    return harbourmaster.quay(channel_name(request.node.name), tmp_path / "quay")
