@@ -20,6 +20,7 @@ __all__ = [
     "add",
     "behind",
     "changed",
+    "current",
     "find",
     "forget_superseded",
     "generation",
@@ -192,6 +193,20 @@ def find(connection: Connection, repository: int, path: str) -> Any:
     """The row of a document, or None."""
     mine = (_d.c.repository_id == repository) & (_d.c.path == path)
     return connection.execute(select(_d).where(mine)).first()
+
+
+def current(connection: Connection, repository: int) -> Iterator[Any]:
+    """The rows of all documents that are not superseded, by path, some at a time."""
+    mine = (_d.c.repository_id == repository) & _d.c.superseded_at.is_(None)
+    after = ""
+    while True:
+        rows = connection.execute(
+            select(_d).where(mine, _d.c.path > after).order_by(_d.c.path).limit(_AT_ONCE)
+        ).all()
+        yield from rows
+        if not rows:
+            return
+        after = rows[-1].path
 
 
 def _adding(insert: Insert) -> Any:
