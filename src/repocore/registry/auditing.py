@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import attrs
 
 from repocore.catalog import blobs, documents, downloads, releases
 from repocore.catalog.rows import micros_of, time_of
 from repocore.errors import RejectedError, StorageError
-from repocore.model import Action, BlobKey, File, Hasher, Resource
+from repocore.model import Action, BlobKey, Hasher, Resource
 from repocore.ports import Progress
 from repocore.registry.blobs import collect_blobs, collect_strays
 from repocore.registry.context import Context
+from repocore.registry.exporting import export
 from repocore.registry.files import Files
 from repocore.registry.services import SYSTEM, Services
 
@@ -177,27 +176,20 @@ class Upkeep:
         )
 
     def export(self, address: str, folder: Path, *, progress: Progress | None = None) -> int:
-        """Write a repository's visible files as a plain tree; returns how many.
+        """Write a repository's visible files and its documents as a plain tree; returns how many.
 
-        Where the storage is on the same disk the files are hard links: no space is used, and they
-        must not be edited.  What a disk cannot hold in a name is escaped as ``%XX``.  Raises
+        Documents are made as of now, so that any web server can serve what they name.  Where the
+        storage is on the same disk the files are hard links: no space is used, and they must not be
+        edited.  What a disk cannot hold in a name is escaped as ``%XX``.  Raises
         `RejectedError` where the folder is not empty.
         """
         services = self._services()
-        progress = progress or _Silence()
         repository = self._context.find(address, Action.READ)
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             message = "The folder to export to is not empty; name a new one."
             raise RejectedError(message)
-        progress.start(None, f"Exporting {repository.value.address}")
-        count = 0
-        for file in _everything(services).list(address):
-            progress.check()
-            _write(services, file, folder.joinpath(*map(_on_disk, file.path.parts)))
-            progress.advance()
-            count += 1
-        return count
+        return export(services, repository, folder, progress or _Silence())
 
     def downloads(self, address: str) -> Iterator[tuple[str, str, int, date]]:
         """(partition, release, count, day of the last use) of every release that was downloaded."""
@@ -292,32 +284,3 @@ def _expire(services: Services, lifetime: timedelta) -> int:
         count += expired
         if not expired:
             return count
-
-
-def _on_disk(segment: str) -> str:
-    """A name that every common disk can hold."""
-    return "".join(
-        f"%{ord(c):02X}" if c in '<>:"|?*%\\' or ord(c) < 0x20 else c  # noqa: PLR2004 - control characters
-        for c in segment
-    )
-
-
-def _write(services: Services, file: File, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with services.storage.open(file.key) as stream:
-        if not _linked(stream, file.size, target):
-            with target.open("xb") as copy:
-                shutil.copyfileobj(stream, copy, services.settings.limits.chunk)
-
-
-def _linked(stream: BinaryIO, size: int, target: Path) -> bool:
-    """Give the file behind a stream another name; False on another disk, or where none is."""
-    try:
-        descriptor = stream.fileno()
-        if os.fstat(descriptor).st_size != size:
-            return False  # a stream that unpacks what it reads
-        # link() would not follow what is in /proc; linkat() does, and a folder given means that.
-        os.link(f"/proc/self/fd/{descriptor}", target, src_dir_fd=descriptor)
-    except OSError:
-        return False
-    return True
