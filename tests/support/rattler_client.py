@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import importlib
 import json
 from collections.abc import Coroutine
 from pathlib import Path
@@ -13,6 +14,7 @@ import attrs
 import pytest
 
 rattler = pytest.importorskip("rattler", reason="pip install py-rattler")
+errors = importlib.import_module("rattler.exceptions")
 
 T = TypeVar("T")
 
