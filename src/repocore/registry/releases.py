@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
-from repocore.catalog import Transaction, releases
+from repocore.catalog import Transaction, documents, releases
 from repocore.catalog.rows import StoredRepository, file_of, time_of
 from repocore.errors import RejectedError, ReleaseMissingError
 from repocore.model import Action, File, Grain, Release, Resource, Survey, split_address
+from repocore.ports import ReleaseQuery
 from repocore.registry.context import Context
 from repocore.registry.copying import copy_releases
+from repocore.registry.generations import SnapshotQuery
 
 __all__ = ["AT_ONCE", "Releases"]
 
@@ -82,6 +85,15 @@ class Releases:
         if found is None:
             raise ReleaseMissingError
         return found
+
+    @contextmanager
+    def query(self, address: str, partition: str) -> Generator[ReleaseQuery]:
+        """The listed releases of a partition as an indexer sees them, while the block lasts."""
+        stored = self._context.find(address, Action.READ, self._scope(address, partition))
+        services = self._context.services
+        with services.catalog.snapshot() as connection:
+            serial = documents.serial(connection, stored.id, partition) or 0
+            yield SnapshotQuery(services, connection, stored, partition, serial, 0)
 
     def exists(self, address: str, partition: str, name: str) -> bool:
         """Whether anything of it was uploaded, whole or not; requires WRITE."""

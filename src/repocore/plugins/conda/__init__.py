@@ -11,14 +11,22 @@ from typing import Any
 
 from repocore.http import Route
 from repocore.markers import hookimpl
+from repocore.model import FileFacts, Repository
 from repocore.plugins.conda import routes, uploads
 from repocore.plugins.conda.channels import CondaFormat
 from repocore.plugins.conda.indexers import indexers
+from repocore.plugins.conda.patch_packages import check_patch_package
 from repocore.plugins.conda.settings import CondaSettings
-from repocore.ports import Format, Indexer
+from repocore.ports import Format, Indexer, StagedContent
 from repocore.registry import Session
 
-__all__ = ["repocore_formats", "repocore_indexers", "repocore_routes", "repocore_settings"]
+__all__ = [
+    "repocore_formats",
+    "repocore_indexers",
+    "repocore_routes",
+    "repocore_settings",
+    "repocore_validate",
+]
 
 
 @hookimpl
@@ -44,3 +52,12 @@ def repocore_indexers(plugin_settings: Mapping[str, Any]) -> Iterable[Indexer]:
 def repocore_routes() -> Iterable[Route[Session]]:
     """The paths of each channel, and uploads in the forms of other servers."""
     return chain(routes.routes(), uploads.routes())
+
+
+@hookimpl
+def repocore_validate(
+    session: Session, repository: Repository, content: StagedContent, facts: FileFacts
+) -> None:
+    """Veto a patch package that could not be applied."""
+    if repository.format == "conda":
+        check_patch_package(session, repository.address, facts, content)

@@ -19,6 +19,7 @@ from repocore.errors import (
 from repocore.http import FileContent, Request, Response, Route
 from repocore.model import Anonymous, Digest, FilePath
 from repocore.plugins.conda.filenames import parse_path
+from repocore.plugins.conda.patch_packages import apply_patch_package, patch_changes
 from repocore.plugins.conda.patches import PATCH_FILE
 from repocore.registry import Session
 
@@ -81,6 +82,8 @@ def _fields(session: Session, request: Request, content: FileContent) -> Iterabl
 def _put(session: Session, request: Request) -> Response:
     """Upload a package to its place in the channel; 201, and every index has it."""
     path = FilePath.parse(request.fields["path"])
+    if path.name == PATCH_FILE and wants(request, "dry_run"):
+        return _rehearse(session, request, path)
     file = session.files.put(
         request.repository,
         path,
@@ -89,8 +92,15 @@ def _put(session: Session, request: Request) -> Response:
         announced=announced_by(request),
         overwrite=wants(request, "force") or path.name == PATCH_FILE,
     )
+    apply_patch_package(session, request.repository, file)
     made = Response.json({"path": str(file.path), "sha256": file.digest, "size": file.size}, 201)
     return Response(201, made.body, (*made.headers, ("Location", f"{request.base_url}/{path}")))
+
+
+def _rehearse(session: Session, request: Request, path: FilePath) -> Response:
+    """What the instructions would change; nothing is."""
+    found = patch_changes(session, request.repository, path.parts[0], request.body)
+    return Response.json({"changes": [change._asdict() for change in found]})
 
 
 def _delete(session: Session, request: Request) -> Response:

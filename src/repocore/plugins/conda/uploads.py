@@ -17,6 +17,7 @@ from repocore.errors import ChecksumMismatchError, InvalidPathError, RejectedErr
 from repocore.http import Part, Readable, Request, Response, Route
 from repocore.model import Action, Digest, File, FilePath, Resource
 from repocore.plugins.conda.filenames import PackageFile
+from repocore.plugins.conda.patch_packages import apply_patch_package
 from repocore.plugins.conda.routes import announced_by, wants
 from repocore.registry import Session
 
@@ -105,7 +106,7 @@ def _put(
     *,
     force: bool,
 ) -> File:
-    return session.files.put(
+    file = session.files.put(
         _address(request),
         FilePath.parse(name),
         body,
@@ -114,6 +115,8 @@ def _put(
         overwrite=force,
         named=True,
     )
+    apply_patch_package(session, _address(request), file)
+    return file
 
 
 def _address(request: Request) -> str:
