@@ -113,6 +113,17 @@ def test_force_replaces_nothing_in_a_channel_that_keeps_its_files(quay, build, b
     assert content(quay, first) == first.read_bytes()
 
 
+def test_whoever_might_replace_is_told_that_nothing_asked_for_it(overwritable, build, built):
+    """Where `force` would help, a refusal without it says so."""
+    quay = overwritable
+    first, second = built
+    quay.upload(first)
+    said = build.refused(
+        "prefix", quay.server.address, quay.name, second, api_key=quay.token, force=False
+    )
+    assert "does not ask to replace it" in said
+
+
 def test_force_replaces_what_is_published(overwritable, built):
     """With `force`, the permission for it and a channel that allows it, all of it is new."""
     quay = overwritable

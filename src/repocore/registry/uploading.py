@@ -169,8 +169,9 @@ class Uploading:
             self.validate(repository, path, staged, facts)
             key = BlobKey(staged.checksums.sha256, "")
             change = self.change(repository, path, key, staged.size, facts, format_)
-            if not upload.overwrite:
-                change = attrs.evolve(change, may_overwrite=False, kept="it was not asked for")
+            if change.may_overwrite and not upload.overwrite:
+                kept = "this upload does not ask to replace it"
+                change = attrs.evolve(change, may_overwrite=False, kept=kept)
             if upload.released_at is not None:
                 change = attrs.evolve(change, released_at=micros_at(upload.released_at))
             yield staged, change
