@@ -311,6 +311,11 @@ def watch(stop: Any, told: Connection, port: int, target: str) -> None:
     told.send(Watched(len(taken), median(taken), max(taken), min(slow, max(taken))))
 
 
+def _work(work: Callable[..., None], stop: Any, told: Connection, *arguments: Any) -> None:
+    told.send(None)
+    work(stop, told, *arguments)
+
+
 @contextlib.contextmanager
 def beside(
     *works: tuple[Callable[..., None], tuple[Any, ...]],
@@ -319,14 +324,15 @@ def beside(
     stop = _SPAWN.Event()
     pairs = [_SPAWN.Pipe(duplex=False) for _ in works]
     processes = [
-        _SPAWN.Process(target=work, args=(stop, told, *arguments), daemon=True)
+        _SPAWN.Process(target=_work, args=(work, stop, told, *arguments), daemon=True)
         for (work, arguments), (_, told) in zip(works, pairs, strict=True)
     ]
     found: list[Any] = []
     for process in processes:
         process.start()
     try:
-        time.sleep(1.0)  # they import what they need
+        for heard, _ in pairs:
+            heard.recv()  # it has imported what it needs
         yield found
         stop.set()
         for (heard, _), process in zip(pairs, processes, strict=True):

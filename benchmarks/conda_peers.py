@@ -23,7 +23,7 @@ from benchmarks.conda_client import Channel
 from benchmarks.conda_packages import SUBDIR, Package, packages, write_packages
 from benchmarks.servers import HERE, Server, Workshop, environment, free_port, started
 
-__all__ = ["CondaIndex", "Quetz", "install_conda_index", "install_quetz", "quetz"]
+__all__ = ["CondaIndex", "Quetz", "install_conda_index", "install_quetz", "pool", "quetz"]
 
 QUETZ = (
     "quetz-server==0.10.4",
@@ -214,17 +214,7 @@ def quetz(workshop: Workshop, deployment: Quetz) -> Generator[Server]:
         yield running
 
 
-def pool(workshop: Workshop, counts: Sequence[int], names: int) -> dict[int, Path]:
-    """Folders with so many packages each, which share their files."""
-    made: dict[int, Path] = {}
-    largest = workshop.folder / "packages" / str(max(counts))
-    if not largest.exists():
-        write_packages(largest, 0, max(counts), names)
-    for count in counts:
-        folder = workshop.folder / "packages" / str(count)
-        if not folder.exists():
-            (folder / SUBDIR).mkdir(parents=True)
-            for package in packages(0, count, names):
-                os.link(largest / package.path, folder / package.path)
-        made[count] = folder
-    return made
+def pool(workshop: Workshop, count: int, names: int) -> Path:
+    """A folder with so many packages, and nothing else; made once."""
+    folder = workshop.folder / "packages" / str(count)
+    return folder if folder.exists() else write_packages(folder, 0, count, names)
