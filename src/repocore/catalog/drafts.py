@@ -231,9 +231,7 @@ def newest(transaction: Transaction, row: ReleaseRow) -> Newest:
     return Newest(*rows[0]) if rows else Newest()
 
 
-def beside(
-    connection: Connection, repository: int, partition: str, name: str
-) -> tuple[str, bytes]:
+def beside(connection: Connection, repository: int, partition: str, name: str) -> tuple[str, bytes]:
     """The section of a release, and the bytes beside its record."""
     row = connection.execute(
         select(_r.c.section, _x.c.extra)
