@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
+import io
+import json
 import re
-from collections.abc import Generator
+import tarfile
+import zipfile
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
+import zstandard
 from live_server import LiveServer, live_server
 from old_servers import Reply
 from rattler_builder import Builder, builder
@@ -107,6 +113,45 @@ def harbourmasters(data: Path) -> Generator[Harbourmaster]:
         session.accounts.add_rule(Rule(subject="*", actions=READ, pattern="conda/**"))
         _, token = session.accounts.create_token("admin", "tests")
         yield Harbourmaster(server=server, registry=registry, session=session, token=token)
+
+
+def note(name: str, version: str, text: str = "high") -> bytes:
+    """A package for linux-64 that holds one text, without a builder."""
+    stem = f"{name}-{version}-0"
+    index = {
+        "name": name,
+        "version": version,
+        "build": "0",
+        "build_number": 0,
+        "depends": [],
+        "subdir": "linux-64",
+    }
+    content = f"{text} {version}".encode()
+    entry = {
+        "_path": "share/note.txt",
+        "path_type": "hardlink",
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "size_in_bytes": len(content),
+    }
+    paths = {"paths": [entry], "paths_version": 1}
+    info = {"info/index.json": json.dumps(index), "info/paths.json": json.dumps(paths)}
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"conda_pkg_format_version": 2}))
+        archive.writestr(f"pkg-{stem}.tar.zst", _tar({"share/note.txt": content}))
+        members = {path: member.encode() for path, member in info.items()}
+        archive.writestr(f"info-{stem}.tar.zst", _tar(members))
+    return packed.getvalue()
+
+
+def _tar(files: Mapping[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for path, content in files.items():
+            member = tarfile.TarInfo(path)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return zstandard.compress(packed.getvalue())
 
 
 def channel_name(test: str) -> str:
