@@ -137,7 +137,7 @@ def _draft(
     facts = change.facts
     row = drafts.find(transaction, change.repository.id, partition, release)
     made = _written(transaction, change, row, partition, release)
-    if facts.extra and (row is None or made.record != row.record or not made.released):
+    if facts.extra and (facts.sole or row is None or made.record != row.record):
         drafts.keep_extra(transaction, made, facts.extra)
     return made
 

@@ -177,10 +177,8 @@ def changed(connection: Connection, repository: int, partition: str, since: int)
 
 def withdrawn(connection: Connection, repository: int, partition: str) -> list[tuple[str, str]]:
     """(package, name) of what was listed once and is not now, by name."""
-    gone = or_(
-        _r.c.removed_at.is_not(None),
-        and_(_r.c.released_at.is_not(None), _r.c.yanked_at.is_not(None)),
-    )
+    # In the words of the index that holds no others.
+    gone = or_(_r.c.removed_at.is_not(None), _r.c.yanked_at.is_not(None))
     statement = (
         select(_r.c.package, _r.c.name)
         .where(_r.c.repository_id == repository, _r.c.partition == partition, gone)

@@ -28,6 +28,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    or_,
     text,
 )
 
@@ -122,6 +123,15 @@ Index(
     postgresql_where=_listed,
 )
 Index("releases_changed", releases.c.repository_id, releases.c.partition, releases.c.changed)
+_withdrawn = or_(releases.c.removed_at.is_not(None), releases.c.yanked_at.is_not(None))
+Index(
+    "releases_withdrawn",
+    releases.c.repository_id,
+    releases.c.partition,
+    releases.c.name,
+    sqlite_where=_withdrawn,
+    postgresql_where=_withdrawn,
+)
 Index(
     "releases_parent",
     releases.c.repository_id,

@@ -73,6 +73,14 @@ def _widen() -> None:
     )
     op.execute(sa.text("UPDATE releases SET changed = serial"))
     op.create_index("releases_changed", "releases", ["repository_id", "partition", "changed"])
+    withdrawn = sa.text("removed_at IS NOT NULL OR yanked_at IS NOT NULL")
+    op.create_index(
+        "releases_withdrawn",
+        "releases",
+        ["repository_id", "partition", "name"],
+        sqlite_where=withdrawn,
+        postgresql_where=withdrawn,
+    )
 
 
 def _index() -> None:
