@@ -110,7 +110,7 @@ def test_import_into_what_is_none(program, home):
 
 def test_import_tells_where_it_is(program, home, monkeypatch):
     """Also where no terminal shows a bar."""
-    monkeypatch.setattr("repocore.cli.moving._EVERY", 0.0)
+    monkeypatch.setattr("repocore.cli.watching._EVERY", 0.0)
     told = program("import", "conan-server", str(home)).stderr
     assert "Importing references …\n  1 so far\n" in told
 

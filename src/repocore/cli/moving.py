@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import time
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -15,24 +14,29 @@ import attrs
 import click
 
 from repocore.cli.first import ADMIN
-from repocore.cli.output import State, command, command_group, plain, printable, progress, show
+from repocore.cli.output import State, command, command_group, plain, printable, show
+from repocore.cli.watching import watched
 from repocore.config import Settings, write_toml
 from repocore.errors import ConfigurationError, RejectedError
 from repocore.model import split_address
 from repocore.plugins.conan.conversion import settings_table
 from repocore.plugins.conan.importing import ImportReport, import_access, import_tree
 from repocore.plugins.conan.server_conf import FILE_NAME, ServerConf, read_server_conf
-from repocore.ports import Progress
 from repocore.registry import Registry, Session
 
-__all__ = ["COMMANDS", "OldServer", "convert", "import_", "import_conan_server", "unfinished"]
+__all__ = [
+    "OldServer",
+    "convert",
+    "import_",
+    "import_conan_server",
+    "session_or_none",
+    "unfinished",
+]
 
 HOME: Final = "~/.conan_server"
 #: Where a first start notes that it has taken everything over.
 _MARK: Final = ".conan-server-imported"
 _UNFINISHED: Final = "unfinished\n"
-#: Seconds between two lines of progress.
-_EVERY: Final = 10.0
 
 
 @command_group
@@ -54,10 +58,10 @@ def import_conan_server(state: State, folder: Path, repository: str, *, dry_run:
         message = f"{repository} is no Conan repository; write conan/NAME."
         raise RejectedError(message)
     conf, data = _source(folder)
-    with _session(state, dry_run=dry_run) as session:
+    with session_or_none(state, dry_run=dry_run) as session:
         if session is not None and not dry_run:
             _make(session, repository)
-        with _watched(state) as bar:
+        with watched(state) as bar:
             report = import_tree(session, repository, data, dry_run=dry_run, progress=bar)
         if conf is not None:
             import_access(None if dry_run else session, conf, repository, report)
@@ -88,36 +92,7 @@ def _source(folder: Path) -> tuple[ServerConf | None, Path]:
     return None, folder
 
 
-class _Told:
-    """A progress in lines, where no terminal shows a bar: a server's log, for example."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._next = time.monotonic() + _EVERY
-
-    def start(self, total: int | None, message: str) -> None:
-        click.echo(f"{message} …", err=True)
-
-    def advance(self, steps: int = 1) -> None:
-        self._count += steps
-        if time.monotonic() >= self._next:
-            click.echo(f"  {self._count} so far", err=True)
-            self._next = time.monotonic() + _EVERY
-
-    def log(self, text: str) -> None:
-        click.echo(text, err=True)
-
-    def check(self) -> None:
-        """Ctrl-C ends the command by itself."""
-
-
-@contextmanager
-def _watched(state: State) -> Generator[Progress]:
-    with progress(state) as bar:
-        yield bar or _Told()
-
-
-def _session(state: State, *, dry_run: bool) -> AbstractContextManager[Session | None]:
+def session_or_none(state: State, *, dry_run: bool) -> AbstractContextManager[Session | None]:
     """A session; None where nothing is to be changed and there is no installation."""
     if dry_run and not state.made():
         return nullcontext()
@@ -229,7 +204,7 @@ class OldServer:
             return []
         mark.write_text(_UNFINISHED, encoding="utf-8")
         session = registry.session(registry.admin())
-        with _watched(state) as bar:
+        with watched(state) as bar:
             report = import_tree(session, "conan/main", self.conf.storage, progress=bar)
         if report.unreadable:
             for line in _lines(report, dry_run=False):
@@ -251,4 +226,3 @@ def unfinished(data: Path) -> bool:
 
 
 import_.add_command(import_conan_server)
-COMMANDS = {"import": import_}

@@ -10,14 +10,14 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, Final, cast
 
-from repocore.errors import InvalidPackageError, RepocoreError
+from repocore.errors import InvalidPackageError, RejectedError, RepocoreError
 from repocore.http import Readable
 from repocore.model import Action, File, FileFacts, FilePath, Resource
 from repocore.plugins.conda.filenames import PackageFile, check_subdir, is_subdir
-from repocore.plugins.conda.limits import ArchiveLimits
 from repocore.plugins.conda.patches import (
     PATCH_FILE,
     PATCH_PACKAGE,
@@ -25,11 +25,10 @@ from repocore.plugins.conda.patches import (
     changes,
     parse_instructions,
 )
+from repocore.plugins.conda.peeking import open_part
 from repocore.plugins.conda.settings import CondaSettings
-from repocore.plugins.conda.streams import Budget, Bzip2Reader, StoredPart, ZstdReader
 from repocore.plugins.conda.tars import Kind, TarReader
 from repocore.plugins.conda.versions import version_key
-from repocore.plugins.conda.zips import read_directory
 from repocore.ports import Listed, StagedContent
 from repocore.registry import Session, Upload
 
@@ -40,6 +39,7 @@ __all__ = [
     "check_patch_package",
     "patch_changes",
     "read_patch_package",
+    "read_patches",
     "requires_patching",
 ]
 
@@ -58,7 +58,7 @@ def read_patch_package(
     The package is read with the same bounds as one that is uploaded.
     """
     found: dict[str, bytes] = {}
-    reader = TarReader(_payload(stream, size, file, settings.limits), settings.limits)
+    reader = TarReader(open_part(stream, size, file, settings.limits, "pkg"), settings.limits)
     for member in reader:
         subdir, _, name = member.path.removeprefix("./").partition("/")
         if name != PATCH_FILE or member.kind is not Kind.FILE or not is_subdir(subdir):
@@ -74,14 +74,32 @@ def _too_large(most: int) -> str:
     return f"Patch instructions may have up to {most} bytes."
 
 
-def _payload(
-    stream: BinaryIO, size: int, file: PackageFile, limits: ArchiveLimits
-) -> ZstdReader | Bzip2Reader:
-    budget = Budget.of(size, limits)
-    if file.kind != "conda":
-        return Bzip2Reader(stream, budget, limits)
-    part = StoredPart(stream, read_directory(stream, size, file.stem)["pkg"])
-    return ZstdReader(part, budget, limits)
+def read_patches(source: Path, settings: CondaSettings, subdir: str | None) -> dict[str, bytes]:
+    """The instructions that lie at a place of this machine, by subdir.
+
+    That is ``patch_instructions.json``, of ``subdir`` or of the one that its folder is called; a
+    folder with one in each subdir; or a package that holds the same.  Raises `RejectedError`.
+    """
+    if source.is_dir():
+        files = sorted(source.glob(f"*/{PATCH_FILE}"))
+        found = {file.parent.name: file for file in files if is_subdir(file.parent.name)}
+        if not found:
+            message = f"There is no <subdir>/{PATCH_FILE} in {source}."
+            raise RejectedError(message)
+        return {name: _checked(file, settings) for name, file in found.items()}
+    if source.name.endswith(".json"):
+        return {check_subdir(subdir or source.absolute().parent.name): _checked(source, settings)}
+    with source.open("rb") as stream:
+        size = source.stat().st_size
+        return read_patch_package(stream, size, PackageFile.parse(source.name), settings)
+
+
+def _checked(file: Path, settings: CondaSettings) -> bytes:
+    if file.stat().st_size > settings.max_patches:
+        raise InvalidPackageError(_too_large(settings.max_patches))
+    content = file.read_bytes()
+    parse_instructions(content)
+    return content
 
 
 def _is_of(address: str, package: str | None) -> bool:

@@ -1,0 +1,233 @@
+"""Upload package files: to a channel on a server, some at a time, or into a data folder.
+
+What the channel has already is not sent again, so an upload that was cut off goes on when it is
+repeated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from repocore.errors import RejectedError, RepocoreError
+from repocore.model import File, FilePath
+from repocore.plugins.conda.channel_tree import TreeFile
+from repocore.plugins.conda.filenames import PackageFile
+from repocore.plugins.conda.limits import ArchiveLimits
+from repocore.plugins.conda.patch_packages import apply_patch_package
+from repocore.plugins.conda.peeking import subdir_of
+from repocore.plugins.conda.remote_channel import Answer, RemoteChannel
+from repocore.registry import Session, Upload
+
+__all__ = ["Outcome", "Sent", "store_files", "upload_files"]
+
+_BATCH: Final = 100
+_TRIES: Final = 5
+#: Seconds before the second try; each further one waits twice as long, give or take a half.
+_PAUSE: Final = 0.5
+_LONGEST: Final = 60.0
+
+#: Statuses after which the same request may do better.
+_PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_CREATED: Final = frozenset({200, 201, 204})
+#: What to do next; the server's own sentence goes before it.
+_ADVICE: Final = {
+    401: "The credentials are not accepted: give a token that is valid, in --token-env.",
+    403: "This account may not upload it: ask for the permission to write there.",
+    404: "There is no such channel, or this account may not see it: check --channel and the token.",
+    405: "This address takes no uploads: check --channel.",
+    409: "It is published with other bytes: give it a new build, or try --force.",
+    413: "It is larger than the server, or the channel's quota, accepts.",
+    507: "The server's storage is full: tell its administrator.",
+}
+
+
+class Sent(Enum):
+    """What became of a file."""
+
+    UPLOADED = "uploaded"
+    KNOWN = "known"
+    FAILED = "failed"
+
+
+@attrs.frozen
+class Outcome:
+    """A file, what became of it, and the reason in a sentence."""
+
+    name: str
+    sent: Sent
+    size: int = 0
+    reason: str = ""
+
+
+@attrs.define(eq=False)
+class _Failed(Exception):  # noqa: N818 - ends one upload, and becomes its outcome
+    reason: str
+
+
+def upload_files(
+    channel: RemoteChannel,
+    files: Sequence[Path],
+    *,
+    force: bool = False,
+    parallel: int = 4,
+    sleep: Callable[[float], object] = time.sleep,
+) -> Iterator[Outcome]:
+    """Send files, ``parallel`` at a time; yields each when it is through, in their order.
+
+    A file that fails keeps no other from being sent.  Raises nothing of its own.
+    """
+    work = _Sending(channel, force, sleep)
+    waiting: deque[Future[Outcome]] = deque()
+    with ThreadPoolExecutor(parallel, thread_name_prefix="repocore-send") as pool:
+        try:
+            for file in files:
+                waiting.append(pool.submit(work.send, file))
+                if len(waiting) > 2 * parallel:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+@attrs.frozen
+class _Sending:
+    """Sending one file after another."""
+
+    channel: RemoteChannel
+    force: bool
+    sleep: Callable[[float], object]
+
+    def send(self, path: Path) -> Outcome:
+        """Send a file, and try again what may do better."""
+        try:
+            package = _Package.at(path)
+            last = self._tried(package)
+            for turn in range(1, _TRIES):
+                if isinstance(last, Sent):
+                    break
+                self.sleep(_wait(turn, last))
+                last = self._tried(package)
+            if isinstance(last, Sent):
+                return Outcome(path.name, last, package.size)
+            raise _Failed(f"Tried {_TRIES} times: {_why(last)}")
+        except _Failed as failed:
+            return Outcome(path.name, Sent.FAILED, reason=failed.reason)
+        except RepocoreError as error:
+            return Outcome(path.name, Sent.FAILED, reason=str(error))
+        except OSError as error:
+            return Outcome(path.name, Sent.FAILED, reason=f"{error.strerror or error}.")
+
+    def _tried(self, package: _Package) -> Sent | Answer | OSError:
+        """One try; an answer or an error where another one may do better."""
+        try:
+            answer = self.channel.ask(package.where)
+            if answer.status == 200 and answer.etag.strip('"') == package.digest:  # noqa: PLR2004 - the status itself
+                return Sent.KNOWN
+            if answer.status == 200 and not self.force:  # noqa: PLR2004 - the same
+                raise _Failed(_ADVICE[409])
+            if answer.status in {200, 404}:
+                with package.path.open("rb") as body:
+                    answer = self.channel.put(
+                        package.where, body, package.size, package.digest, force=self.force
+                    )
+        except (ConnectionError, TimeoutError) as error:
+            return error
+        if answer.status in _CREATED:
+            return Sent.UPLOADED
+        if answer.status in _PASSING:
+            return answer
+        raise _Failed(_why(answer))
+
+
+@attrs.frozen
+class _Package:
+    """A package file, its path in the channel, its size and sha256."""
+
+    path: Path
+    where: str
+    size: int
+    digest: str
+
+    @classmethod
+    def at(cls, path: Path) -> _Package:
+        """Look at a file; raises `RejectedError` for what is no package, and `OSError`."""
+        file = PackageFile.parse(path.name)
+        with path.open("rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(0)
+            subdir = subdir_of(stream, size, file, ArchiveLimits())
+            stream.seek(0)
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        return cls(path, str(file.path(subdir)), size, digest)
+
+
+def _wait(turn: int, last: Answer | OSError) -> float:
+    asked = last.retry_after if isinstance(last, Answer) else None
+    pause = _PAUSE * 2 ** (turn - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - only to spread senders
+    return min(max(pause, asked or 0), _LONGEST)
+
+
+def _why(last: Answer | OSError) -> str:
+    if isinstance(last, OSError):
+        return f"the server cannot be reached, {last.strerror or last}."
+    if last.status in range(300, 400):
+        return "The server sends uploads elsewhere: give the URL that it sends to."
+    said = last.sentence.splitlines()[0][:500] if last.sentence else ""
+    advice = _ADVICE.get(last.status) or ("" if said else f"The server answered {last.status}.")
+    return " ".join(part for part in (said, advice) if part)
+
+
+def store_files(
+    session: Session,
+    address: str,
+    files: Iterable[Path],
+    *,
+    force: bool = False,
+    workers: int = 2,
+) -> Iterator[Outcome]:
+    """Put files into a channel of this installation, many in a transaction.
+
+    Requires WRITE; raises what `Files.put_all` raises.
+    """
+    refused: list[Outcome] = []
+
+    def uploads() -> Iterator[Upload]:
+        for path in files:
+            try:
+                PackageFile.parse(path.name)
+                size = path.stat().st_size
+            except (RejectedError, OSError) as error:
+                reason = error.strerror if isinstance(error, OSError) else str(error)
+                refused.append(Outcome(path.name, Sent.FAILED, reason=str(reason)))
+                continue
+            yield Upload(
+                path=FilePath.parse(path.name),
+                stream=TreeFile(path.resolve()),
+                length=size,
+                overwrite=force,
+                named=True,
+            )
+
+    results = session.files.put_all(address, uploads(), batch=_BATCH, workers=workers)
+    for upload, found in results:
+        yield from refused
+        refused.clear()
+        if isinstance(found, File):
+            apply_patch_package(session, address, found)
+            yield Outcome(upload.path.name, Sent.UPLOADED, found.size)
+        else:
+            yield Outcome(upload.path.name, Sent.FAILED, reason=str(found))
+    yield from refused
