@@ -70,11 +70,15 @@ def test_rule_that_opens_reading_is_printed(tmp_path, local):
         start.prepare(registry, everyone_reads=local)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             said = _Banner.of(registry, [listener], start, local=local).lines()
+            port = listener.getsockname()[1]
         start.shown()
     rule = "  repocore rule add --subject '*' --actions read --pattern 'conan/main/**'"
     assert (rule in said) is not local
     assert any(line.startswith("WARNING") for line in said) is not local
     assert "  conan remote login repocore admin" in said
+    assert f"  export REPOCORE_TOKEN=$(repocore token create admin --data {tmp_path})" in said
+    channel = f"--channel http://127.0.0.1:{port}/conda/main"
+    assert f"  repocore conda upload *.conda {channel}" in said
 
 
 @pytest.mark.parametrize(

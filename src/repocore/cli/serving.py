@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import os
+import shlex
 import socket
 from typing import Any, Final
 
@@ -269,7 +270,13 @@ class _Banner:
 
     def lines(self) -> list[str]:
         """For people."""
-        parts = (self._place(), self.start.lines(), self._commands(), self._reading())
+        parts = (
+            self._place(),
+            self.start.lines(),
+            self._commands(),
+            self._channel(),
+            self._reading(),
+        )
         said = [line for part in parts if part for line in (*part, "")]
         return said[:-1]
 
@@ -294,6 +301,18 @@ class _Banner:
             f"  conan remote add repocore {self.base}/{address}",
             f"  conan remote login repocore {self.start.administrator}",
             '  conan upload "*" --remote repocore --confirm',
+        ]
+
+    def _channel(self) -> list[str]:
+        address = next((a for a in self.repositories if a.startswith("conda/")), None)
+        if address is None:
+            return []
+        data = f"--data {shlex.quote(str(self.settings.data))}"
+        return [
+            f"conda, mamba and pixi read the channel {self.base}/{address}",
+            "This publishes packages there:",
+            f"  export REPOCORE_TOKEN=$(repocore token create {self.start.administrator} {data})",
+            f"  repocore conda upload *.conda --channel {self.base}/{address}",
         ]
 
     def _reading(self) -> list[str]:
