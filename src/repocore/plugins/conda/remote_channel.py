@@ -1,8 +1,7 @@
 """A channel on a server, as whoever uploads to it talks to it.
 
-The standard library's client is enough: one connection for each thread, kept open from file to
-file.  Redirects are not followed, so that credentials go where they were meant to, and nowhere
-else.
+The standard library's client is enough: connections are kept open from file to file.  Redirects
+are not followed, so that credentials go where they were meant to, and nowhere else.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import base64
 import http.client
 import ssl
-import threading
+from collections import deque
 from contextlib import suppress
 from typing import Final
 from urllib.parse import SplitResult, quote, unquote, urlsplit
@@ -64,12 +63,17 @@ class RemoteChannel:
         self._path = parts.path.rstrip("/")
         self._headers = {"User-Agent": f"repocore/{__version__}", **_credentials(parts, token)}
         self._proxy = _proxy(parts.scheme, host)
-        self._local = threading.local()
+        self._idle: deque[http.client.HTTPConnection] = deque()
 
     @property
     def name(self) -> str:
         """The last segment of its path: what the channel is called."""
         return unquote(self._path.rpartition("/")[2])
+
+    def close(self) -> None:
+        """Close what is open; idempotent, and the next request opens anew."""
+        while self._idle:
+            self._idle.pop().close()
 
     def ask(self, path: str) -> Answer:
         """HEAD of a file of the channel; raises `OSError` where nobody answers."""
@@ -89,11 +93,11 @@ class RemoteChannel:
     def _exchange(
         self, method: str, path: str, body: Readable | None, headers: dict[str, str]
     ) -> Answer:
-        connection = self._connection()
         target, _, query = path.partition("?")
         url = f"{self._path}/{quote(target, safe='/+!')}" + (f"?{query}" if query else "")
         if self._proxy is not None and self._scheme == "http":
             url = f"http://{self._host}:{self._port}{url}"
+        connection = self._connection()
         try:
             connection.putrequest(method, url, skip_accept_encoding=True)
             for name, value in {**self._headers, **headers}.items():
@@ -103,7 +107,7 @@ class RemoteChannel:
             with suppress(BrokenPipeError, ConnectionResetError):
                 while body is not None and (chunk := body.read(_BLOCK)):
                     connection.send(chunk)
-            return _answer(connection.getresponse())
+            answer = _answer(connection.getresponse())
         except http.client.HTTPException as error:
             connection.close()
             message = "the server's answer is not HTTP, or ended early"
@@ -111,12 +115,14 @@ class RemoteChannel:
         except BaseException:
             connection.close()
             raise
+        self._idle.append(connection)
+        return answer
 
     def _connection(self) -> http.client.HTTPConnection:
-        found: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
-        if found is None:
-            found = self._local.connection = self._connect()
-        return found
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._connect()
 
     def _connect(self) -> http.client.HTTPConnection:
         host, port = self._proxy or (self._host, self._port)

@@ -100,6 +100,7 @@ def upload_files(
         finally:
             for future in waiting:
                 future.cancel()
+    channel.close()
 
 
 @attrs.frozen
