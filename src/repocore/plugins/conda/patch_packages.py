@@ -140,6 +140,7 @@ def apply_patch_package(session: Session, address: str, file: File) -> list[File
     # From wherever the bytes lie: not every storage can go back in what it sends.
     with session.files.open(address, file.path) as sent, SpooledTemporaryFile(_MOST) as stream:
         shutil.copyfileobj(sent, stream)
+        stream.seek(0)
         found = read_patch_package(cast("BinaryIO", stream), file.size, package, _settings(session))
     return apply_patches(session, address, found)
 
