@@ -119,6 +119,15 @@ def machines(session: nox.Session) -> None:
 
 
 @nox.session
+def promises(session: nox.Session) -> None:
+    """Change channels at random through two servers, for long, and compare all they show."""
+    session.install("-e", PROJECT)
+    session.env["REPOCORE_TEST_POSTGRES"] = os.environ.get("REPOCORE_TEST_POSTGRES") or "require"
+    session.env.setdefault("REPOCORE_PROMISES", "300")
+    session.run("pytest", "-n", WORKERS, "tests/promises", *session.posargs)
+
+
+@nox.session
 def clients(session: nox.Session) -> None:
     """Let real package clients, the newest and older ones, work with a live server.
 
@@ -169,6 +178,13 @@ def bench(session: nox.Session) -> None:
     """Measure, beside the ceilings of the machine; see benchmarks/."""
     session.install("-e", PROJECT)
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session(name="bench-conda")
+def bench_conda(session: nox.Session) -> None:
+    """Measure channels, beside the real conda-index and quetz; see benchmarks/conda.py."""
+    session.install("-e", PROJECT)
+    session.run("python", "-m", "benchmarks.conda", *session.posargs)
 
 
 @nox.session

@@ -9,11 +9,13 @@ import contextlib
 import hashlib
 import json
 import multiprocessing
+import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
+from pathlib import Path
 from statistics import median, quantiles
 from typing import Any, cast
 
@@ -27,10 +29,12 @@ from benchmarks.load import CONNECTIONS, LoadError
 __all__ = [
     "Answer",
     "Channel",
+    "Flushed",
     "Followed",
     "Watched",
     "Wire",
     "beside",
+    "flush",
     "follow",
     "shared_number",
     "upload_loop",
@@ -283,6 +287,25 @@ def _fetch(stop: Any, channel: Channel, taken: list[float]) -> None:
         channel.read(wire, channel.repodata, {"Accept-Encoding": "gzip"})
         taken.append(time.perf_counter() - start)
         stop.wait(max(0.0, REPODATA_PAUSE - taken[-1]))
+
+
+@attrs.frozen
+class Flushed:
+    """Seconds of the slowest flush of a small file that has nothing to do with anybody."""
+
+    most: float
+
+
+def flush(stop: Any, told: Connection, folder: str) -> None:
+    """Write and flush a small file ten times a second: what the disk alone keeps one waiting."""
+    most = 0.0
+    with Path(folder, "flushed").open("wb", buffering=0) as stream:
+        while not stop.wait(0.1):
+            stream.write(bytes(4096))
+            start = time.perf_counter()
+            os.fsync(stream.fileno())
+            most = max(most, time.perf_counter() - start)
+    told.send(Flushed(most))
 
 
 @attrs.frozen

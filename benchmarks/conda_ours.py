@@ -98,9 +98,9 @@ class Site:
                     raise found
 
     def fill(self, name: str, count: int, names: int) -> None:
-        """Have a channel with so many packages, as rows: copies of one that was put.
+        """Have a channel with so many packages, as rows in one transaction: copies of one.
 
-        One is put through the library, so that every column that is not mentioned here is as the
+        That is put through the library, so that every column that is not mentioned here is as the
         library writes it.
         """
         first = Package(0, names)
@@ -108,6 +108,7 @@ class Site:
         data = self.workshop.data / "catalog.db"
         with contextlib.closing(sqlite3.connect(data, timeout=60)) as catalog, catalog:
             catalog.row_factory = sqlite3.Row
+            catalog.execute("PRAGMA cache_size = -500000")
             rows = _Rows(catalog, name, first, count, names)
             rows.insert()
 

@@ -11,10 +11,12 @@ import attrs
 
 from benchmarks.conda_client import (
     Channel,
+    Flushed,
     Followed,
     Watched,
     Wire,
     beside,
+    flush,
     follow,
     shared_number,
     upload_loop,
@@ -80,7 +82,8 @@ class _Uploads:
     def _run(self, who: str, channel: Channel, some: Iterator[Package], *, read: bool) -> float:
         latest = shared_number()
         works: list[tuple[Callable[..., None], tuple[object, ...]]]
-        works = [(watch, (channel.port, channel.health))]
+        folder = str(self.site.workshop.folder)
+        works = [(watch, (channel.port, channel.health)), (flush, (folder,))]
         if read:
             works.append((follow, (channel, latest, Package(0, self.names))))
         with beside(*works) as found:
@@ -93,6 +96,8 @@ class _Uploads:
             match each:
                 case Watched():
                     self.seen[f"{who}, health"].append(each.slow * 1000)
+                case Flushed():
+                    self.seen[f"{who}, flush"].append(each.most * 1000)
                 case Followed():
                     if each.missed:
                         raise LoadError(f"{who}: {each.missed} of {each.looks} looks saw nothing")
@@ -139,6 +144,8 @@ def upload_rows(
             )
         ],
     )
+    flushes = dict.fromkeys(who, "flush")
+    yield _later(f"{name}: slowest flush of a file beside it", "ms", runs, flushes)
     yield _later(f"{name}: looks at a new package's shard", "looks/s", runs, {OURS: "looks"})
     yield _later(f"{name}: one look", "ms", runs, {OURS: "look"})
     both = dict.fromkeys(itertools.islice(who, len(who) - 1), "repodata")
