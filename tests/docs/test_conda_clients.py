@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from live_server import LiveServer, live_server
 from tutorials import TUTORIALS
 
+pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="no curl on this machine")
 GUIDE = TUTORIALS.parent / "how-to" / "conda-clients.md"
 SHELL = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from tutorials import TUTORIALS, Terminal, steps
 
 pytest.importorskip("rattler", reason="pip install py-rattler")
 pytest.importorskip("rattler_build", reason="pip install py-rattler-build")
+pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="no curl on this machine")
 
 
 def test_the_tutorial_works_as_it_stands(tmp_path: Path) -> None:
