@@ -48,9 +48,7 @@ def _is_count(value: Any) -> bool:
 
 def _is_path(value: Any) -> bool:
     """Where Python's packages lie below an environment (CEP 17)."""
-    return _is_text(value) and re.match(
-        r"(?!.*(?:^|[/\\])\.\.?(?:[/\\]|$))[\w.+-][\w./+-]*\Z", value
-    )
+    return isinstance(value, str) and _PATH.match(value) is not None and ".." not in value
 
 
 #: What a field is, and how to say so.
@@ -103,6 +101,10 @@ def check_index(
     latest = (time.time() if now is None else now) * 1000 + _DAY
     if milliseconds(index.get("timestamp") or 0) > latest:
         raise _refused("its timestamp is in the future")
+    _check_dependencies(index)
+
+
+def _check_dependencies(index: Mapping[str, Any]) -> None:
     for name in _SPECS:
         if name in index:
             _check_specs(name, index[name])

@@ -15,8 +15,8 @@ __all__ = ["bracket_form", "check_spec", "is_conditional"]
 
 _LONGEST: Final = 4096
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_NEW = re.compile(r"\[[^\]]*?\b(?:when|extras|flags)\s*=")
-_HEAD = re.compile(r"\s*([A-Za-z0-9_][A-Za-z0-9._-]*)\s*(.*?)\s*\Z")
+_NEW = re.compile(r"\b(?:when|extras|flags)\s*+=")
+_HEAD = re.compile(r"\s*([A-Za-z0-9_][A-Za-z0-9._-]*+)(?=[\s=<>!~]|\Z)(.*)\Z", re.DOTALL)
 _EXACT = re.compile(r"=([^=<>!~,|\s]+)=([^=\s]+)\Z")
 _AROUND = re.compile(r"\s*([,|()])\s*|([<>=!~])\s+")
 _ATOM = re.compile(r"[^,|()]+")
@@ -25,7 +25,7 @@ _VERSION = re.compile(r"[A-Za-z0-9._+!*^$<>=~|,()-]+\Z")
 _BUILD = re.compile(r"[A-Za-z0-9._+*^$|()\[\]-]+\Z")
 _FIELD = re.compile(
     r"\s*([A-Za-z_]+)\s*=\s*"
-    r"(?:\"([^\"]*+)\"|'([^']*+)'|\[([^\[\]]*+)\]|([^,\[\]\"'\s][^,\[\]\"']*+))\s*(,|\Z)"
+    r"(?:\"([^\"]*+)\"|'([^']*+)'|\[([^\[\]]*+)\]|([^,\[\]\"'\s]++))\s*(,|\Z)"
 )
 _FIELDS: Final = ("version", "build", "build_number", "when", "extras", "flags")
 _LISTS: Final = frozenset({"extras", "flags"})
@@ -49,7 +49,8 @@ def check_spec(spec: object) -> str:
 
 def is_conditional(spec: str) -> bool:
     """Whether the spec says ``when``, ``extras`` or ``flags`` (CEPs 43 to 45)."""
-    return "[" in spec and _NEW.search(spec) is not None
+    bracket = spec.find("[")
+    return bracket >= 0 and _NEW.search(spec, bracket) is not None
 
 
 def bracket_form(spec: str) -> str:
@@ -62,7 +63,7 @@ def bracket_form(spec: str) -> str:
     match = _HEAD.match(head)
     if match is None or (bracket and not rest.rstrip().endswith("]")):
         raise _refused(spec, "it is not a name, a version and a build")
-    fields = _positional(match[2], spec)
+    fields = _positional(match[2].strip(), spec)
     if bracket:
         _add_fields(fields, rest.rstrip()[:-1], spec)
     if not fields:
