@@ -27,12 +27,15 @@ from channel_model import PATCHES, STAMP, SUBDIRS, Channel, Key, Span
 from channel_pool import Packaged, pool
 from cli_support import finished, launch, read_document
 from hypothesis import Phase, settings, strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from wsgi_calls import Answer, basic, call
 
 import repocore
 from repocore import Policy, Registry, Rule, actions_of
-from repocore.registry import Session
+from repocore.catalog import drafts, releases
+from repocore.plugins.conda import run_exports, shards
+from repocore.plugins.conda.patches import NOTHING
+from repocore.registry import Session, blobs, copying, indexing
 from repocore_web import create_app
 
 EXAMPLES = int(os.environ.get("REPOCORE_PROMISES", "3"))
@@ -40,6 +43,12 @@ STEPS = 30 if EXAMPLES > 10 else 12
 #: Clocks are read in different processes, and a stamp is cut to the millisecond.
 SLACK = 2
 POOL = pool()
+#: Other bytes of a name that was there before.
+MORE = {
+    one.content
+    for place, one in enumerate(POOL)
+    if one.path in {before.path for before in POOL[:place]}
+}
 KEYS = sorted({(one.subdir, one.file) for one in POOL} | {(s, PATCHES) for s in SUBDIRS})
 
 
@@ -59,26 +68,45 @@ class Fleet:
     reader: str
 
 
-@attrs.frozen
+@attrs.define
 class Listening:
-    """A server process."""
+    """A server process; reading goes over one connection, changes have their own."""
 
     port: int
-    _kept: list[http.client.HTTPConnection] = attrs.field(factory=list, init=False)
+    _kept: http.client.HTTPConnection | None = attrs.field(default=None, init=False)
 
     def __call__(self, target: str, method: str = "GET", **fields: Any) -> Answer:
         body = fields.pop("body", None)
         headers = {name.removeprefix("HTTP_").replace("_", "-"): v for name, v in fields.items()}
-        if not self._kept:
-            self._kept.append(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60))
-        connection = self._kept[0]
-        connection.request(method, target, body, headers)
-        answer = connection.getresponse()
-        found = {name.lower(): value for name, value in answer.getheaders()}
-        read = answer.read()
-        if answer.will_close:
-            self._kept.pop().close()
-        return Answer(answer.status, found, read)
+        if method != "GET":
+            with contextlib.closing(self._connect()) as connection:
+                return _sent(connection, target, method, body, headers)
+        if self._kept is not None:
+            with contextlib.suppress(http.client.RemoteDisconnected, ConnectionError):
+                return _sent(self._kept, target, method, body, headers)
+            self.close()  # the server has given it up meanwhile
+        self._kept = self._connect()
+        return _sent(self._kept, target, method, body, headers)
+
+    def _connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+
+    def close(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+
+
+def _sent(
+    connection: http.client.HTTPConnection,
+    target: str,
+    method: str,
+    body: bytes | None,
+    headers: dict[str, str],
+) -> Answer:
+    connection.request(method, target, body, headers)
+    answer = connection.getresponse()
+    found = {name.lower(): value for name, value in answer.getheaders()}
+    return Answer(answer.status, found, answer.read())
 
 
 def configured(folder: Path, catalog: str) -> Path:
@@ -123,14 +151,15 @@ def as_processes(folder: Path, catalog: str) -> Generator[Fleet]:
     pytest.importorskip("gunicorn")
     data = configured(folder, catalog)
     with contextlib.ExitStack() as stack:
-        ports: list[int] = []
+        servers: list[Listening] = []
         for _ in range(2):
             process = launch(data, REPOCORE_ADMIN_PASSWORD="high-water")
             stack.enter_context(finished(process))
             stack.callback(process.terminate)
-            ports.append(int(read_document(process)["addresses"][0].rpartition(":")[2]))
+            port = int(read_document(process)["addresses"][0].rpartition(":")[2])
+            servers.append(stack.enter_context(contextlib.closing(Listening(port))))
         registry = stack.enter_context(repocore.open_registry(data))
-        yield furnished(registry, [Listening(port) for port in ports])
+        yield furnished(registry, servers)
 
 
 # ------------------------------------------------------------------------------------ documents
@@ -258,9 +287,6 @@ def now() -> int:
 
 packages = st.sampled_from(POOL)
 which = st.integers(min_value=0, max_value=1)
-files = st.sampled_from([one.file for one in POOL])
-newer_files = st.sampled_from([one.file for one in POOL if one.file.endswith(".conda")])
-older_files = st.sampled_from([one.file for one in POOL if one.file.endswith(".tar.bz2")])
 fields = st.fixed_dictionaries(
     {},
     optional={
@@ -270,15 +296,25 @@ fields = st.fixed_dictionaries(
         "run_exports": st.sampled_from([{"weak": ["libb"]}, {}, None]),
     },
 )
-instructions = st.fixed_dictionaries(
-    {"patch_instructions_version": st.just(2)},
-    optional={
-        "packages": st.dictionaries(older_files, fields, max_size=3),
-        "packages.conda": st.dictionaries(newer_files, fields, max_size=3),
-        "revoke": st.lists(files, max_size=2, unique=True),
-        "remove": st.lists(files, max_size=2, unique=True),
-    },
-)
+
+
+def instructions(names: Sequence[str]) -> st.SearchStrategy[dict[str, Any]]:
+    """Patches of these files, and of their twins."""
+    stems = [name.removesuffix(".conda").removesuffix(".tar.bz2") for name in names]
+    older = st.sampled_from([f"{stem}.tar.bz2" for stem in stems])
+    newer = st.sampled_from([f"{stem}.conda" for stem in stems])
+    some = st.lists(st.one_of(older, newer), max_size=2, unique=True)
+    return st.fixed_dictionaries(
+        {"patch_instructions_version": st.just(2)},
+        optional={
+            "packages": st.dictionaries(older, fields, max_size=3),
+            "packages.conda": st.dictionaries(newer, fields, max_size=3),
+            "revoke": some,
+            "remove": some,
+        },
+    )
+
+
 BAD_PATCHES = [
     b"",
     b"[]",
@@ -287,6 +323,11 @@ BAD_PATCHES = [
     b'{"packages": {"liba-1.1-0.tar.bz2": {"sha256": "0"}}}',
     b'{"packages.conda": {"liba-1.1-0.conda": {"run_exports": {}}}}',
 ]
+
+
+#: What can be wrong with a request.
+FAULTS = ["cut", "name", "subdir", "hash", "nobody", "reader", "wrong", "patch", "permission"]
+VERBS = ["yank", "unyank", "delete", "DELETE"]
 
 
 class ChannelsMachine(RuleBasedStateMachine):
@@ -350,10 +391,10 @@ class ChannelsMachine(RuleBasedStateMachine):
         ]
 
     def some(self, data: st.DataObject, channel: Channel) -> list[Key]:
-        """Up to three names, mostly of what there is."""
+        """Up to four names, mostly of what there is."""
         there = sorted(channel.held) or KEYS
         keys = st.one_of(st.sampled_from(there), st.sampled_from(there), st.sampled_from(KEYS))
-        return data.draw(st.lists(keys, min_size=1, max_size=3, unique=True))
+        return data.draw(st.lists(keys, min_size=1, max_size=4, unique=True))
 
     def timed(self, work: Callable[[], int]) -> tuple[int, Span]:
         """A status, and the milliseconds in which the server has worked."""
@@ -361,19 +402,10 @@ class ChannelsMachine(RuleBasedStateMachine):
         status = work()
         return status, (earliest, now() + SLACK)
 
-    # ------------------------------------------------------------------------------- rules
+    # ------------------------------------------------------------------------------- verbs
 
-    @rule(
-        server=which,
-        place=which,
-        package=packages,
-        how=st.sampled_from(["put", "quetz", "prefix"]),
-        force=st.booleans(),
-    )
-    def upload(self, server: int, place: int, package: Packaged, how: str, force: bool) -> None:
-        """In each of the three forms; whoever forces it may replace bytes, where the channel lets
-        them.
-        """
+    def upload(self, server: int, place: int, package: Packaged, how: str, *, force: bool) -> None:
+        """In one of three forms; the package is there afterwards, with the model's bytes."""
         channel, before = self.channels[place], self.state()
         word = f"force={str(force).lower()}"
         body, kind = package.content, "application/octet-stream"
@@ -391,12 +423,42 @@ class ChannelsMachine(RuleBasedStateMachine):
         answer = self.fleet.servers[1 - server](f"/conda/{channel.name}/{package.path}")
         assert (answer.status, answer.body) == (200, held.content)
 
-    @rule(
-        server=which,
-        place=which,
-        package=packages,
-        fault=st.sampled_from(["cut", "name", "subdir", "hash", "nobody", "reader", "expired"]),
-    )
+    def change(self, server: int, place: int, verb: str, keys: Sequence[Key]) -> None:
+        """Yank, put back or delete all that are named, or none."""
+        channel, before = self.channels[place], self.state()
+        status = self.post(server, verb, channel, keys)
+        expected = (
+            channel.delete(keys) if verb == "delete" else channel.yank(keys, to=verb == "yank")
+        )
+        self.judge(server, status, expected, before)
+        for subdir, name in keys if (verb, status) == ("delete", 200) else ():
+            gone = self.fleet.servers[1 - server](f"/conda/{channel.name}/{subdir}/{name}")
+            assert gone.status == 404
+
+    def delete_at(self, server: int, place: int, key: Key) -> None:
+        """Delete one by its path in the channel."""
+        channel, before = self.channels[place], self.state()
+        target = f"/conda/{channel.name}/{'/'.join(key)}"
+        status = self.ask(server, target, "DELETE").status
+        expected = channel.delete([key])
+        self.judge(server, status, 204 if expected == 200 else expected, before)
+
+    def patch(self, server: int, place: int, subdir: str, said: dict[str, Any]) -> None:
+        """Patches take the place of those before."""
+        channel, before = self.channels[place], self.state()
+        content = json.dumps(said).encode()
+        target = f"/conda/{channel.name}/{subdir}/{PATCHES}"
+        status, span = self.timed(lambda: self.ask(server, target, "PUT", body=content).status)
+        self.judge(server, status, channel.patch(subdir, content, span), before)
+
+    def copy(self, server: int, place: int, verb: str, keys: Sequence[Key]) -> None:
+        """To the other channel: all, or, where one of them is there with other bytes, none."""
+        channel, target = self.channels[place], self.channels[1 - place]
+        before = self.state()
+        address = f"conda/{target.name}"
+        status, span = self.timed(lambda: self.post(server, verb, channel, keys, target=address))
+        self.judge(server, status, channel.copy_to(target, keys, span), before)
+
     def upload_badly(self, server: int, place: int, package: Packaged, fault: str) -> None:
         """A bad package, a false name, a wrong checksum, no permission: refused without a trace."""
         before, more = self.state(), {}
@@ -413,87 +475,102 @@ class ChannelsMachine(RuleBasedStateMachine):
             more["HTTP_AUTHORIZATION"] = {
                 "nobody": "",
                 "reader": self.fleet.reader,
-                "expired": basic("writer", "low-water"),
+                "wrong": basic("writer", "low-water"),
             }[fault]
         target = f"/conda/{self.channels[place].name}/{path}"
         status = self.ask(server, target, "PUT", body=body, **more).status
-        expected = {"hash": 400, "nobody": 401, "reader": 403, "expired": 401}.get(fault, 422)
+        expected = {"hash": 400, "nobody": 401, "reader": 403, "wrong": 401}.get(fault, 422)
         self.judge(server, status, expected, before)
 
-    @rule(server=which, place=which, data=st.data(), verb=st.sampled_from(["yank", "unyank"]))
-    def yank(self, server: int, place: int, data: st.DataObject, verb: str) -> None:
-        """All that are named, or none."""
-        channel, before = self.channels[place], self.state()
-        keys = self.some(data, channel)
-        status = self.post(server, verb, channel, keys)
-        self.judge(server, status, channel.yank(keys, to=verb == "yank"), before)
-
-    @rule(server=which, place=which, data=st.data())
-    def delete(self, server: int, place: int, data: st.DataObject) -> None:
-        """Several in one request."""
-        channel, before = self.channels[place], self.state()
-        keys = self.some(data, channel)
-        status = self.post(server, "delete", channel, keys)
-        self.judge(server, status, channel.delete(keys), before)
-        for subdir, name in keys if status == 200 else ():
-            gone = self.fleet.servers[1 - server](f"/conda/{channel.name}/{subdir}/{name}")
-            assert gone.status == 404
-
-    @rule(server=which, place=which, data=st.data())
-    def delete_by_path(self, server: int, place: int, data: st.DataObject) -> None:
-        """One, by its path in the channel."""
-        channel, before = self.channels[place], self.state()
-        key = self.some(data, channel)[0]
-        target = f"/conda/{channel.name}/{'/'.join(key)}"
-        status = self.ask(server, target, "DELETE").status
-        self.judge(server, status, {200: 204}.get(e := channel.delete([key]), e), before)
-
-    @rule(server=which, place=which, subdir=st.sampled_from(SUBDIRS), said=instructions)
-    def patch(self, server: int, place: int, subdir: str, said: dict[str, Any]) -> None:
-        """Patches take the place of those before."""
-        channel, before = self.channels[place], self.state()
-        content = json.dumps(said).encode()
-        target = f"/conda/{channel.name}/{subdir}/{PATCHES}"
-        status, span = self.timed(lambda: self.ask(server, target, "PUT", body=content).status)
-        self.judge(server, status, channel.patch(subdir, content, span), before)
-
-    @rule(server=which, place=which, content=st.sampled_from(BAD_PATCHES))
     def patch_badly(self, server: int, place: int, content: bytes) -> None:
         """What cannot be applied is not taken."""
         before = self.state()
         target = f"/conda/{self.channels[place].name}/noarch/{PATCHES}"
         self.judge(server, self.ask(server, target, "PUT", body=content).status, 422, before)
 
-    @rule(server=which, place=which, data=st.data(), verb=st.sampled_from(["copy", "promote"]))
-    def copy(self, server: int, place: int, data: st.DataObject, verb: str) -> None:
-        """To the other channel: all, or, where one of them is there with other bytes, none."""
-        channel, target = self.channels[place], self.channels[1 - place]
-        before = self.state()
-        keys = self.some(data, channel)
-        address = f"conda/{target.name}"
-        status, span = self.timed(lambda: self.post(server, verb, channel, keys, target=address))
-        self.judge(server, status, channel.copy_to(target, keys, span), before)
-
-    @rule(server=which, place=which, data=st.data())
-    def change_without_permission(self, server: int, place: int, data: st.DataObject) -> None:
+    def change_without_permission(self, server: int, place: int, keys: Sequence[Key]) -> None:
         """A reader yanks, deletes, copies and patches nothing."""
         channel, before = self.channels[place], self.state()
-        keys = self.some(data, channel)
         releases = [{"partition": subdir, "name": name} for subdir, name in keys]
         body = {"repository": f"conda/{channel.name}", "releases": releases}
+        to = {"target": f"conda/{self.channels[1 - place].name}"}
         reader = {"HTTP_AUTHORIZATION": self.fleet.reader}
-        for verb in ("yank", "unyank", "delete"):
-            asked = json.dumps(body).encode()
-            target = f"/api/v1/releases/{verb}"
-            assert self.ask(server, target, "POST", body=asked, **reader).status == 403
+        for verb, more in (("yank", {}), ("unyank", {}), ("delete", {}), ("copy", to)):
+            asked = json.dumps({**body, **more}).encode()
+            status = self.ask(
+                server, f"/api/v1/releases/{verb}", "POST", body=asked, **reader
+            ).status
+            # What is not there to be copied is told to whoever may read.
+            missing = verb == "copy" and not channel.held.keys() >= set(keys)
+            assert status == (404 if missing else 403)
         target = f"/conda/{channel.name}/noarch/{PATCHES}"
         status = self.ask(server, target, "PUT", body=b"{}", **reader).status
         self.judge(server, status, 403, before)
 
+    # ------------------------------------------------------------------------------- rules
+
+    @initialize(fills=st.tuples(*[st.lists(packages, min_size=3, max_size=9)] * 2))
+    def fill(self, fills: Sequence[Sequence[Packaged]]) -> None:
+        """Something is there before the rest begins: put through one server and the other."""
+        for channel, some in zip(self.channels, fills, strict=True):
+            for place, package in enumerate(some):
+                target = f"/conda/{channel.name}/{package.path}"
+                status, span = self.timed(
+                    lambda target=target, place=place, package=package: (
+                        self.ask(place % 2, target, "PUT", body=package.content).status
+                    )
+                )
+                assert status == channel.upload(package, span)
+        self.check(0, changed=True)
+
+    @rule(
+        server=which,
+        place=which,
+        package=packages,
+        how=st.sampled_from(["put", "quetz", "prefix"]),
+        force=st.booleans(),
+    )
+    def uploads(self, server: int, place: int, package: Packaged, how: str, force: bool) -> None:
+        """Whoever forces it may replace bytes, where the channel lets them."""
+        self.upload(server, place, package, how, force=force)
+
+    @rule(server=which, place=which, data=st.data(), verb=st.sampled_from(VERBS))
+    def changes(self, server: int, place: int, data: st.DataObject, verb: str) -> None:
+        """Several at once, or one by its path."""
+        keys = self.some(data, self.channels[place])
+        if verb == "DELETE":
+            self.delete_at(server, place, keys[0])
+        else:
+            self.change(server, place, verb, keys)
+
+    @rule(server=which, place=which, subdir=st.sampled_from(SUBDIRS), data=st.data())
+    def patches(self, server: int, place: int, subdir: str, data: st.DataObject) -> None:
+        """Mostly of what there is."""
+        names = [name for where, name in sorted(self.channels[place].held) if where == subdir]
+        names = [name for name in names if name != PATCHES] or [one.file for one in POOL]
+        self.patch(server, place, subdir, data.draw(instructions(names)))
+
+    @rule(server=which, place=which, data=st.data(), verb=st.sampled_from(["copy", "promote"]))
+    def copies(self, server: int, place: int, data: st.DataObject, verb: str) -> None:
+        """From each of the channels to the other."""
+        self.copy(server, place, verb, self.some(data, self.channels[place]))
+
+    @rule(server=which, place=which, data=st.data(), fault=st.sampled_from(FAULTS))
+    def refusals(self, server: int, place: int, data: st.DataObject, fault: str) -> None:
+        """Whatever is wrong, nothing is another afterwards."""
+        if fault == "patch":
+            self.patch_badly(server, place, data.draw(st.sampled_from(BAD_PATCHES)))
+        elif fault == "permission":
+            keys = self.some(data, self.channels[place])
+            self.change_without_permission(server, place, keys)
+        else:
+            self.upload_badly(server, place, data.draw(packages), fault)
+
 
 def play(fleet: Fleet, examples: int = EXAMPLES) -> None:
-    # The servers keep what was played before, so there is nothing to play again as it was.
-    phases = [Phase.generate, *([Phase.shrink] if examples < 10 else [])]
+    """The servers keep what was played before, so a failure is not played again from a file."""
+    # Long games are not worth a shorter one: every step asks for everything.
+    phases = [Phase.generate, *([Phase.shrink] if examples <= EXAMPLES < 10 else [])]
     wanted = settings(max_examples=examples, stateful_step_count=STEPS, phases=phases)
     run_state_machine_as_test(lambda: ChannelsMachine(fleet), settings=wanted)
 
@@ -501,12 +578,113 @@ def play(fleet: Fleet, examples: int = EXAMPLES) -> None:
 # ---------------------------------------------------------------------------------------- tests
 
 
-@pytest.mark.parametrize("fleet", [in_this_process, as_processes])
+def tell(fleet: Fleet) -> None:
+    """A story with everything in it that goes wrong easily, the same each time."""
+    by_name = {f"{one.path}{'!' * (one.content in MORE)}": one for one in POOL}
+    machine = ChannelsMachine(fleet)
+    linux, docs = "linux-64", ("noarch", "docs-2.0-0.conda")
+    older, newer, other = (
+        (linux, name) for name in ("liba-1.1-0.tar.bz2", "liba-1.1-0.conda", "liba-2.0-0.conda")
+    )
+    machine.fill(([one for one in POOL if one.content not in MORE], []))
+    machine.change(0, 0, "yank", [older, docs])
+    machine.change(1, 0, "delete", [newer, (linux, "nothing-1.0-0.conda")])
+    machine.change(0, 0, "yank", [newer, (linux, "nothing-1.0-0.conda")])
+    machine.copy(0, 0, "copy", [newer, other, (linux, "tool-1.0-0.conda")])
+    machine.upload(1, 0, by_name[f"{linux}/liba-2.0-0.conda!"], "quetz", force=True)
+    machine.copy(0, 0, "promote", [(linux, "liba-1.0-0.conda"), other])
+    said: dict[str, Any] = {
+        "patch_instructions_version": 2,
+        "packages": {older[1]: {"run_exports": {"weak": ["libb"]}, "depends": ["libb <3.0"]}},
+        "packages.conda": {other[1]: {"license": None, "run_exports": None}},
+    }
+    machine.patch(1, 0, linux, said)
+    machine.patch(0, 0, linux, {**said, "packages": {}, "revoke": [older[1]]})
+    machine.change(1, 0, "unyank", [older, docs])
+    machine.patch(0, 0, linux, {**said, "remove": [older[1]]})
+    machine.copy(1, 0, "copy", [(linux, PATCHES)])
+    machine.change(0, 1, "yank", [(linux, PATCHES)])
+    machine.delete_at(1, 0, (linux, PATCHES))
+    machine.delete_at(0, 0, newer)
+    machine.upload(1, 0, by_name[f"{linux}/liba-1.1-0.conda"], "prefix", force=False)
+    for package in (POOL[0], POOL[-1]):
+        for fault in FAULTS[:-2]:
+            machine.upload_badly(1, 0, package, fault)
+    for content in BAD_PATCHES:
+        machine.patch_badly(0, 1, content)
+    machine.change_without_permission(0, 0, [newer, other])
+    machine.change(0, 0, "delete", sorted(machine.channels[0].held))
+
+
+both_fleets = pytest.mark.parametrize("fleet", [in_this_process, as_processes])
+MakeFleet = Callable[[Path, str], contextlib.AbstractContextManager[Fleet]]
+
+
+@both_fleets
 def test_every_server_shows_what_any_has_accepted(
-    fleet: Callable[[Path, str], contextlib.AbstractContextManager[Fleet]],
-    tmp_path: Path,
-    database_url: str,
+    fleet: MakeFleet, tmp_path: Path, database_url: str
 ) -> None:
     """Two registries in one process, and two server processes; on each database."""
     with fleet(tmp_path, database_url) as opened:
+        tell(opened)
         play(opened)
+
+
+def stale(patch: pytest.MonkeyPatch) -> None:
+    """What was made once is good enough."""
+    patch.setattr(indexing._State, "satisfies", lambda self, *_: self.made is not None)
+
+
+def forgetful(patch: pytest.MonkeyPatch) -> None:
+    """A yanked release does not move its partition on."""
+    patch.setattr(releases, "_next_serial", lambda *_: 0)
+
+
+def partial(patch: pytest.MonkeyPatch) -> None:
+    """Of several, those that are there change."""
+    patch.setattr(releases, "_unseen", lambda *_: [])
+
+
+def torn(patch: pytest.MonkeyPatch) -> None:
+    """A copy that is refused leaves what came before the refusal."""
+
+    def one_by_one(services: Any, changes: Any) -> Any:
+        return [blobs.refer(services, change) for change in changes]
+
+    patch.setattr(copying, "refer_all", one_by_one)
+
+
+def unpatched(patch: pytest.MonkeyPatch) -> None:
+    """One kind of documents does without patches."""
+    patch.setattr(run_exports, "instructions_of", lambda _query: NOTHING)
+
+
+def hasty(patch: pytest.MonkeyPatch) -> None:
+    """Shards are made of what has changed, and patches are not thought of."""
+    patch.setattr(shards, "PATCH_PACKAGE", "")
+
+
+def lasting(patch: pytest.MonkeyPatch) -> None:
+    """Patches that replace others leave those in force."""
+    patch.setattr(drafts, "keep_extra", kept_once(drafts.keep_extra))
+
+
+def kept_once(keep: Callable[..., None]) -> Callable[..., None]:
+    def once(transaction: Any, row: Any, extra: bytes) -> None:
+        if not row.released:
+            keep(transaction, row, extra)
+
+    return once
+
+
+@pytest.mark.parametrize(
+    "fault", [stale, forgetful, partial, torn, unpatched, hasty, lasting], ids=lambda f: f.__name__
+)
+def test_planted_faults_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    """The comparison is worth something: it sees each of these."""
+    with in_this_process(tmp_path, f"sqlite:///{tmp_path / 'catalog.db'}") as fleet:
+        fault(monkeypatch)
+        with pytest.raises(AssertionError):
+            tell(fleet)

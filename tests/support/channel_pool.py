@@ -19,23 +19,30 @@ BUILT = 1_700_000_000_000
 PLACEHOLDER = "/tmp/placeholder"
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class Packaged:
     """A package file, and what was put into it."""
 
     subdir: str
     file: str
-    content: bytes = attrs.field(repr=False, eq=False)
-    index: Mapping[str, Any] = attrs.field(repr=False, eq=False)
-    run_exports: Mapping[str, Sequence[str]] = attrs.field(repr=False, eq=False)
-    about: Mapping[str, Any] = attrs.field(repr=False, eq=False)
+    content: bytes = attrs.field(eq=False)
+    index: Mapping[str, Any] = attrs.field(eq=False)
+    run_exports: Mapping[str, Sequence[str]] = attrs.field(eq=False)
+    about: Mapping[str, Any] = attrs.field(eq=False)
     #: What channeldata.json says is true of it.
-    facts: frozenset[str] = attrs.field(repr=False, eq=False)
+    facts: frozenset[str] = attrs.field(eq=False)
     sha256: str
 
     @property
     def path(self) -> str:
         return f"{self.subdir}/{self.file}"
+
+    def __repr__(self) -> str:
+        return f"<{self.path} {self.sha256[:8]}>"
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        """As Hypothesis tells it; else it would tell all the bytes."""
+        printer.text(repr(self))
 
 
 def package(
