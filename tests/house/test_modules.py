@@ -11,7 +11,6 @@ MODULE_LINES = 400
 FUNCTION_LINES = 50
 
 LONG_MODULES: dict[str, str] = {
-    "repocore.registry.files": "every verb on a file, each a few lines",
     "repocore.testing.contracts.storage": "every check of one contract, each a few lines",
     "repocore.testing.machines.files": "one machine: its rules, its model and its deaths",
     "repocore.ports": "every port of the house, each a few lines",
@@ -20,7 +19,6 @@ LONG_MODULES: dict[str, str] = {
 LONG_FUNCTIONS: dict[str, str] = {
     "repocore.catalog.migrations.versions.0001_initial:upgrade": "a list of tables, read once",
     "repocore.testing.contracts.authenticator:authenticator_contract": "a class of small tests",
-    "repocore.registry.files:put": "its contract in words",
     "repocore.testing.contracts.authorizer:authorizer_contract": "a class of small tests",
     "repocore.testing.contracts.indexer:indexer_contract": "a class of small tests",
     "repocore.testing.contracts.runner:runner_contract": "a class of small tests",
@@ -56,6 +54,19 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "repocore.registry.bodies": "tests/registry/test_files.py",
     "repocore.registry.generations": "tests/registry/test_indexing.py",
     "repocore.plugins.filesystem.calls": "tests/plugins/filesystem/test_disk.py",
+    "repocore.plugins.conda.archives": "tests/plugins/conda/test_archives.py",
+    "repocore.plugins.conda.descriptions": "tests/plugins/conda/test_archives.py",
+    "repocore.plugins.conda.inspecting": "tests/plugins/conda/test_archives.py",
+    "repocore.plugins.conda.limits": "tests/plugins/conda/test_archives.py",
+    "repocore.plugins.conda.listings": "tests/plugins/conda/test_archives.py",
+    "repocore.plugins.conda.members": "tests/plugins/conda/test_archives.py",
+    "repocore.plugins.conda.streams": "tests/plugins/conda/test_archives.py",
+    "repocore.plugins.conda.strict_json": "tests/plugins/conda/test_archives.py",
+    "repocore.plugins.conda.tars": "tests/plugins/conda/test_archives.py",
+    "repocore.plugins.conda.zips": "tests/plugins/conda/test_archives.py",
+    "repocore.plugins.conda.peeking": "tests/plugins/conda/test_uploading.py",
+    "repocore.plugins.conda.remote_channel": "tests/plugins/conda/test_uploading.py",
+    "repocore.cli.watching": "tests/plugins/conda/test_uploading.py",
     "repocore.plugins.conan.asking": "tests/plugins/conan/test_routes_v2.py",
     "repocore.plugins.conan.logins": "tests/plugins/conan/test_legacy.py",
     "repocore.plugins.conan.settings": "tests/plugins/conan/test_legacy.py",

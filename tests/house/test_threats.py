@@ -40,6 +40,56 @@ THREATS: dict[str, tuple[str, tuple[str, ...]]] = {
         "links that somebody planted in the data folder",
         ("plugins/filesystem/test_disk.py::test_link_in_an_objects_place_is_not_followed",),
     ),
+    "T5": (
+        "a package that is not what its file name and subdir say",
+        (
+            "plugins/conda/test_archives.py::test_an_index_that_is_not_of_the_file_is_refused",
+            "plugins/conda/test_archives.py::test_inner_names_are_of_the_file",
+            "plugins/conda/test_routes.py::test_a_package_that_is_not_what_its_name_says_is_refused",
+        ),
+    ),
+    "T7": (
+        "packages that unpack to more than anybody has",
+        (
+            "plugins/conda/test_archives.py::test_bombs_are_refused_in_little_memory",
+            "plugins/conda/test_archives.py::test_a_window_that_wants_much_memory_is_refused",
+            "plugins/conda/test_archives.py::test_sparse_files_are_refused",
+        ),
+    ),
+    "T8": (
+        "a ZIP that two clients would read differently",
+        (
+            "plugins/conda/test_archives.py::test_a_zip_that_clients_could_read_differently_is_refused",
+        ),
+    ),
+    "T9": (
+        "members of an archive that lead out of it",
+        (
+            "plugins/conda/test_archives.py::test_a_member_that_leads_elsewhere_is_refused",
+            "plugins/conda/test_archives.py::test_links_outside_and_devices_are_refused",
+            "plugins/conda/test_archives.py::test_a_member_behind_a_link_is_refused",
+        ),
+    ),
+    "T10": (
+        "entry points and listings that lead out of an environment",
+        (
+            "plugins/conda/test_archives.py::test_entry_points_that_lead_elsewhere_are_refused",
+            "plugins/conda/test_archives.py::test_a_listing_that_leads_elsewhere_is_refused",
+        ),
+    ),
+    "T11": (
+        "JSON that costs its reader more than its sender",
+        ("plugins/conda/test_archives.py::test_json_that_is_no_honest_description_is_refused",),
+    ),
+    "T12": (
+        "archives that are cut off, and what stands behind their end",
+        (
+            "plugins/conda/test_archives.py::test_a_package_that_is_cut_off_is_refused",
+            "plugins/conda/test_archives.py::test_an_old_package_that_is_cut_off_is_refused",
+            "plugins/conda/test_archives.py::test_bytes_behind_an_old_package_are_refused",
+            "plugins/conda/test_archives.py::test_bytes_behind_the_end_of_a_tar_are_refused",
+        ),
+    ),
     "T6": (
         "names that are ours alone",
         ("web/test_app.py::test_there_are_no_other_names",),

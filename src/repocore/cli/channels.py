@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # what needs an extra is loaded by the command that runs
     from repocore.plugins.conda.patches import Change
     from repocore.plugins.conda.uploading import Outcome
 
-__all__ = ["COMMANDS", "channel_address", "conda", "import_channel_"]
+__all__ = ["COMMANDS", "channel_address", "conda", "import_channel_", "patch", "upload"]
 
 _MISSING = "Conda channels need more packages: pip install 'repocore[conda]'."
 #: The variable that a token is read from where no other is named.
