@@ -43,7 +43,7 @@ from repocore.errors import BlobMissingError, FileMissingError
 from repocore.model import Grain
 from repocore.model.access import Pattern
 from repocore.plugins import rules
-from repocore.registry import access, auditing
+from repocore.registry import access, auditing, exporting
 from repocore.registry.relay import Relay
 
 PARTITION = "zlib/1.3@_/_"
@@ -376,7 +376,7 @@ def test_export_copies_where_it_cannot_link(
         raise OSError(18, "another disk")
 
     house.recipe("r1")
-    monkeypatch.setattr(auditing.os, "link", no_link)
+    monkeypatch.setattr(exporting.os, "link", no_link)
     house.admin.upkeep.export("conan/main", tmp_path / "out")
     copied = tmp_path / "out" / CONANFILE
     assert copied.read_bytes() == b"recipe r1"

@@ -6,7 +6,8 @@ collector takes both after the grace period, and nothing was ever visible.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 import attrs
@@ -19,7 +20,15 @@ from repocore.ports import Progress
 from repocore.registry.services import Services
 from repocore.registry.staging import Staged
 
-__all__ = ["Collected", "collect_blobs", "collect_strays", "publish", "refer", "refer_all"]
+__all__ = [
+    "Body",
+    "Collected",
+    "collect_blobs",
+    "collect_strays",
+    "publish",
+    "refer",
+    "refer_all",
+]
 
 #: A collector can take a reservation that outlived the grace period; then all begins again.
 _TRIES: Final = 3
@@ -29,10 +38,31 @@ class _CollectedMeanwhile(Exception):  # noqa: N818 - ends a transaction, and is
     """A reservation is gone: nothing of the transaction may stay."""
 
 
-def publish(services: Services, uploads: Sequence[tuple[Staged, FileChange]]) -> list[File]:
+Body = tuple[Staged, blobs.Reserved]
+Storing = Callable[[Callable[[Body], None], Sequence[Body]], None]
+
+
+def _in_turn(store: Callable[[Body], None], bodies: Sequence[Body]) -> None:
+    for body in bodies:
+        store(body)
+
+
+def _store(services: Services, body: Body) -> None:
+    staged, reserved = body
+    # An object that was lost or cut is written anew by whoever uploads its bytes again.
+    if not reserved.stored or services.storage.size(reserved.key) != staged.size:
+        staged.commit(reserved.key)
+
+
+def publish(
+    services: Services,
+    uploads: Sequence[tuple[Staged, FileChange]],
+    store: Storing = _in_turn,
+) -> list[File]:
     """Store what is staged and make the changes true, all of them or none.
 
-    Raises what the storage and `commit` raise.
+    ``store`` may store several at once, and returns when all are through.  Raises what the storage
+    and `commit` raise.
     """
     catalog = services.catalog
     for _ in range(_TRIES):
@@ -40,13 +70,13 @@ def publish(services: Services, uploads: Sequence[tuple[Staged, FileChange]]) ->
             lambda t: [blobs.reserve(t, staged.checksums, staged.size) for staged, _ in uploads]
         )
         services.step("reserved")
-        due: list[FileChange] = []
-        for (staged, change), one in zip(uploads, reserved, strict=True):
-            # An object that was lost or cut is written anew by whoever uploads its bytes again.
-            if not one.stored or services.storage.size(one.key) != staged.size:
-                staged.commit(one.key)
-            due.append(attrs.evolve(change, key=one.key))
+        bodies = [staged for staged, _ in uploads]
+        store(partial(_store, services), list(zip(bodies, reserved, strict=True)))
         services.step("stored")
+        due = [
+            attrs.evolve(change, key=one.key)
+            for (_, change), one in zip(uploads, reserved, strict=True)
+        ]
         try:
             files = catalog.write(lambda t, due=due: _commit_all(t, due))
         except _CollectedMeanwhile:

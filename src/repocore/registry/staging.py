@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import cache
 from typing import BinaryIO, cast
 
 import attrs
@@ -45,9 +46,15 @@ class Staged:
 
 
 def _linked(storage: Storage, stream: Readable) -> BlobWriter | None:
-    if isinstance(storage, LinkingStorage):
-        return storage.link(cast("BinaryIO", stream))
-    return None
+    if not _links(type(storage)):
+        return None
+    return cast("LinkingStorage", storage).link(cast("BinaryIO", stream))
+
+
+@cache
+def _links(kind: type[Storage]) -> bool:
+    """Asked once: to ask a protocol takes longer than to take a small file."""
+    return issubclass(kind, LinkingStorage)
 
 
 @contextmanager

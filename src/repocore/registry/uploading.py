@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
+from functools import partial
 from itertools import islice
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 import attrs
 
@@ -35,11 +36,14 @@ from repocore.model import (
     split_address,
 )
 from repocore.ports import Format, PlacingFormat, StagedContent, Storage
-from repocore.registry.blobs import publish
+from repocore.registry.blobs import Body, publish
 from repocore.registry.context import Context
 from repocore.registry.staging import Bounds, Staged, stage
 
 __all__ = ["Stored", "Upload", "Uploading"]
+
+#: Bodies of a batch that wait for the disk together.
+_WAITING: Final = 16
 
 
 @attrs.frozen(kw_only=True)
@@ -88,6 +92,14 @@ def _inspected(format_: Format, upload: Upload, content: StagedContent) -> FileF
     return format_.inspect(upload.path, content)
 
 
+def _together(pool: Executor, store: Callable[[Body], None], bodies: Sequence[Body]) -> None:
+    """Store all at once: the disk makes many durable in the time of one."""
+    done = [pool.submit(store, body) for body in bodies]
+    wait(done)  # also where one failed: nobody may write to what is aborted next
+    for future in done:
+        future.result()
+
+
 class Uploading:
     """Stage bodies for one principal, and publish many of them together."""
 
@@ -104,14 +116,23 @@ class Uploading:
     ) -> Iterator[tuple[Upload, File | RepocoreError]]:
         """See `Files.put_all`."""
         source = iter(uploads)
-        with ThreadPoolExecutor(workers, thread_name_prefix="repocore-put") as pool:
+        with (
+            ThreadPoolExecutor(workers, thread_name_prefix="repocore-put") as pool,
+            ThreadPoolExecutor(_WAITING, thread_name_prefix="repocore-store") as disk,
+        ):
             while some := list(islice(source, batch)):
                 with ExitStack() as stack:
-                    yield from self._batch(address, some, pool, stack)
+                    yield from self._batch(address, some, (pool, disk), stack)
 
     def _batch(
-        self, address: str, uploads: Sequence[Upload], pool: Executor, stack: ExitStack
+        self,
+        address: str,
+        uploads: Sequence[Upload],
+        pools: tuple[Executor, Executor],
+        stack: ExitStack,
     ) -> Iterator[tuple[Upload, File | RepocoreError]]:
+        pool, disk = pools
+
         def begin(upload: Upload) -> tuple[Staged, FileChange] | RejectedError:
             opened = self.staged(address, upload)
             try:
@@ -128,7 +149,7 @@ class Uploading:
         # In one order for all writers, so that two of them do not wait for each other.
         ready.sort(key=lambda pair: (pair[1][1].facts.partition or "", str(pair[0].path)))
         try:
-            files = publish(services, [one for _, one in ready])
+            files = publish(services, [one for _, one in ready], partial(_together, disk))
         except (RejectedError, ConflictError):
             yield from (self._alone(upload, one) for upload, one in ready)
         else:
