@@ -22,13 +22,18 @@ _RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})\Z", re.IGNORECASE)
 _DATE_LENGTH: Final = 64
 
 
-def is_unchanged(environ: WSGIEnvironment, tag: str, modified: datetime) -> bool:
-    """Whether the client has it already: ``If-None-Match``, else ``If-Modified-Since``."""
+def is_unchanged(environ: WSGIEnvironment, tag: str, modified: datetime | None) -> bool:
+    """Whether the client has it already: ``If-None-Match``, else ``If-Modified-Since``.
+
+    With ``modified`` None, no date says so.
+    """
     tags: str | None = environ.get("HTTP_IF_NONE_MATCH")
     if tags is not None:
         # Weak comparison (section 8.8.3.2).  Our tag has no comma, so none that has is ours.
         listed = (item.strip().removeprefix("W/") for item in tags.split(","))
         return tags.strip() == "*" or tag in listed
+    if modified is None:
+        return False
     since = _date(environ.get("HTTP_IF_MODIFIED_SINCE"))
     return since is not None and modified.astimezone(UTC).replace(microsecond=0) <= since
 
