@@ -87,6 +87,7 @@ def import_channel_(
                 reindex=reindex,
                 dry_run=dry_run,
                 workers=workers,
+                processes=workers or os.cpu_count() or 1,
                 progress=bar,
             )
     value = {"channel": address, **attrs.asdict(report), "dry_run": dry_run}

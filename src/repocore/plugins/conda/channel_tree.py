@@ -50,19 +50,20 @@ class TreeFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        #: Where it lies.
+        self.path = path
         self._stream: BinaryIO | None = None
         self._ended = False
 
     @property
     def name(self) -> str:
         """Its name in its folder."""
-        return self._path.name
+        return self.path.name
 
     def status(self) -> os.stat_result | None:
         """Size and times of the file; None where there is no plain file."""
         try:
-            found = self._path.lstat()
+            found = self.path.lstat()
         except OSError:
             return None
         return found if stat.S_ISREG(found.st_mode) else None
@@ -94,7 +95,7 @@ class TreeFile:
     def _opened(self) -> BinaryIO:
         if self._stream is None:
             try:
-                stream = os.fdopen(os.open(self._path, _READ), "rb", buffering=0)
+                stream = os.fdopen(os.open(self.path, _READ), "rb", buffering=0)
             except OSError as error:
                 raise self._unreadable(error) from error
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):

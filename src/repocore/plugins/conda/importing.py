@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any, Final, cast
 
 import attrs
@@ -47,6 +48,7 @@ from repocore.plugins.conda.inspecting import (
 )
 from repocore.plugins.conda.patches import PATCH_FILE, Instructions, parse_instructions
 from repocore.plugins.conda.records import STAMP, Extra, canonical, pack_shard, record_of
+from repocore.plugins.conda.reindexing import open_packages
 from repocore.ports import Progress
 from repocore.registry import Session, Upload
 
@@ -56,6 +58,8 @@ __all__ = ["ChannelReport", "import_channel"]
 _LISTED: Final = 1000
 #: Packages in one transaction, and how many of them are read at a time.
 _BATCH: Final = 200
+#: From so many packages in a subdir on, it pays to start processes.
+_MANY: Final = 500
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 #: What quetz writes into records: when the package came, in seconds.
 _CAME: Final = "time_modified"
@@ -93,12 +97,14 @@ def import_channel(  # noqa: PLR0913 - what an operator may choose
     reindex: bool = False,
     dry_run: bool = False,
     workers: int | None = None,
+    processes: int = 0,
     progress: Progress | None = None,
 ) -> ChannelReport:
     """Take a tree into a channel; idempotent, and memory grows by no more than names.
 
-    With ``reindex`` packages are opened, whatever an index says of them, ``workers`` at a time (by
-    default as many as there are processors), and those that no index names are taken too.  With
+    With ``reindex`` packages are opened, whatever an index says of them, and those that no index
+    names are taken too.  ``workers`` are read at a time (by default as many as there are
+    processors); where there are many small ones to be opened, so many ``processes`` do it.  With
     ``dry_run`` nothing is written or hashed, and no session is needed; else it requires WRITE and
     MANAGE of the repository.  Raises what `Files.put_all` raises, and `RejectedError` for an index
     that is not to be read; whatever was taken by then is whole.
@@ -110,6 +116,7 @@ def import_channel(  # noqa: PLR0913 - what an operator may choose
         reindex=reindex,
         dry_run=dry_run or session is None,
         workers=workers or os.cpu_count() or 1,
+        processes=processes if reindex else 0,
         progress=progress,
     )
     try:
@@ -130,6 +137,7 @@ class _Work:
     reindex: bool
     dry_run: bool
     workers: int
+    processes: int
     progress: Progress | None
     report: ChannelReport = attrs.field(factory=ChannelReport)
     _channeldata: Mapping[str, bytes] = attrs.field(factory=dict[str, bytes])
@@ -143,7 +151,7 @@ class _Work:
             self._channeldata = self.tree.channeldata()
         for subdir in self.tree.subdirs():
             self._any_there = self._has(subdir)
-            self._put(subdir, self._uploads(subdir))
+            self._put(self._opened(subdir, self._uploads(subdir)))
             self._patch(subdir)
 
     def _has(self, subdir: Subdir) -> bool:
@@ -154,7 +162,20 @@ class _Work:
         except RepositoryMissingError:
             return False
 
-    def _put(self, subdir: Subdir, uploads: Iterator[Upload]) -> None:
+    def _opened(self, subdir: Subdir, uploads: Iterator[Upload]) -> Iterator[Upload]:
+        """The uploads, with what was found in them where other processes open them."""
+        some = sum(1 for _ in islice(subdir.packages(), _MANY)) if self.processes else 0
+        if self.session is None or self.dry_run or some < _MANY:
+            yield from uploads
+            return
+        limits = self.session.registry.plugin_settings("conda").limits
+        for upload, why in open_packages(uploads, limits, self.processes):
+            if why:
+                self.report.skip(str(upload.path), why)
+            else:
+                yield upload
+
+    def _put(self, uploads: Iterator[Upload]) -> None:
         if self.session is None or self.dry_run:
             for upload in uploads:
                 self._advance()
@@ -179,7 +200,7 @@ class _Work:
     def _count(self, upload: Upload) -> None:
         self.report.packages += 1
         self.report.bytes += upload.length or 0
-        self.report.opened += upload.facts is None
+        self.report.opened += self.reindex or upload.facts is None
 
     def _uploads(self, subdir: Subdir) -> Iterator[Upload]:
         """What is to be put of a subdir: what its index names, then what lies there besides."""
