@@ -117,7 +117,8 @@ class CondaIndex:
         """Have so many packages there and known: names of a few files, and its own rows."""
         folder = self.root / SUBDIR
         folder.mkdir(parents=True)
-        command = [self.python, str(HERE / "conda_fill_index.py"), str(self.root), SUBDIR]
+        # -P: beside the script lies a module that is called as the peer's library is.
+        command = [self.python, "-P", str(HERE / "conda_fill_index.py"), str(self.root), SUBDIR]
         with subprocess.Popen(command, stdin=subprocess.PIPE, text=True) as filling:
             assert filling.stdin is not None
             for line in self._lines(folder, count, names):
@@ -188,7 +189,7 @@ class Quetz:
     def fill(self, channel: str, folder: Path) -> None:
         """Have a channel with the packages of a folder."""
         script = str(HERE / "conda_fill_quetz.py")
-        _done([self.python, script, channel, str(folder), self.key], self.folder)
+        _done([self.python, "-P", script, channel, str(folder), self.key], self.folder)
 
     def channel(self, server: Server, name: str) -> Channel:
         """A channel as its clients see it: it has neither shards nor a form with zstd."""
