@@ -86,3 +86,12 @@ def test_a_conan_repository_has_no_options(house):
     """Nothing would read them."""
     told = house.refused("repo", "create", "conan/x", "--option", "a=1")
     assert told["error"] == "Repositories of the format conan have no options."
+
+
+def test_a_limit_of_files_is_set_and_taken_away(house):
+    """A number, or none."""
+    house("repo", "create", "conan/three", "--max-files", "3")
+    assert house.json("repo", "show", "conan/three")["policy"]["max_files"] == 3
+    house("repo", "configure", "conan/three", "--max-files", "none")
+    assert house.json("repo", "show", "conan/three")["policy"]["max_files"] is None
+    assert house.refused("repo", "create", "conan/x", "--max-files", "-1", status=2)

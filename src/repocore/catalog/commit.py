@@ -59,8 +59,8 @@ def commit(transaction: Transaction, change: FileChange) -> File | None:
     """
     if not blobs.refer(transaction, change.key):
         return None
-    file, grown, replaced = _bind(transaction, change)
-    repositories.charge(transaction, change.repository, grown)
+    file, grown, replaced, new = _bind(transaction, change)
+    repositories.charge(transaction, change.repository, grown, int(new))
     facts = change.facts
     if facts.partition is None or facts.release is None:
         if replaced and not (facts.mutable or change.may_overwrite):
@@ -70,9 +70,9 @@ def commit(transaction: Transaction, change: FileChange) -> File | None:
     _require_parent(transaction, change)
     drafts.lock(transaction, change.repository.id, facts.partition)
     row = _draft(transaction, change, facts.partition, facts.release)
-    removed = _make_room(transaction, change)
-    repositories.charge(transaction, change.repository, -removed)
-    if row.released and (replaced or removed) and not (facts.mutable or change.may_overwrite):
+    count, removed = _make_room(transaction, change)
+    repositories.charge(transaction, change.repository, -removed, -count)
+    if row.released and (replaced or count) and not (facts.mutable or change.may_overwrite):
         raise _refusal(change)
     _publish(transaction, change, row, replaced=replaced)
     if row.released:
@@ -85,8 +85,10 @@ def _refusal(change: FileChange) -> ImmutableFileError:
     return ImmutableFileError(message)
 
 
-def _bind(transaction: Transaction, change: FileChange) -> tuple[File, int, bool]:
-    """Write the file's row; returns it, the bytes it grew by, and whether other bytes went."""
+def _bind(transaction: Transaction, change: FileChange) -> tuple[File, int, bool, bool]:
+    """Write the file's row; returns it, the bytes it grew by, whether other bytes went, and whether
+    the path is new.
+    """
     bound = files.bind(
         transaction,
         repository_id=change.repository.id,
@@ -112,9 +114,9 @@ def _bind(transaction: Transaction, change: FileChange) -> tuple[File, int, bool
     )
     file = file_of(change.repository.value.address, change.path, columns)
     if bound.before is None:
-        return file, change.size, False
+        return file, change.size, False, True
     digest, size = bound.before
-    return file, change.size - size, digest != change.key.digest
+    return file, change.size - size, digest != change.key.digest, False
 
 
 def _require_parent(transaction: Transaction, change: FileChange) -> None:
@@ -183,12 +185,12 @@ def _merged(old: bytes, new: bytes) -> bytes:
     return canonical(json.loads(old) | json.loads(new))
 
 
-def _make_room(transaction: Transaction, change: FileChange) -> int:
-    """Delete what the file takes the place of; returns the bytes."""
+def _make_room(transaction: Transaction, change: FileChange) -> tuple[int, int]:
+    """Delete what the file takes the place of; returns how many files, and their bytes."""
     if not change.facts.replaces:
-        return 0
+        return 0, 0
     paths = [str(path) for path in change.facts.replaces]
-    return files.remove(transaction, files.select_paths(change.repository.id, paths))[1]
+    return files.remove(transaction, files.select_paths(change.repository.id, paths))
 
 
 def _publish(

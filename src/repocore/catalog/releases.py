@@ -303,8 +303,8 @@ def _delete_files(
             )
             for row in rows[start : start + _AT_ONCE]
         ]
-        _, size = files.remove(transaction, or_(*owned))
-        repositories.charge(transaction, repository, -size)
+        count, size = files.remove(transaction, or_(*owned))
+        repositories.charge(transaction, repository, -size, -count)
 
 
 def _forget_draft(transaction: Transaction, mine: ColumnElement[bool]) -> None:

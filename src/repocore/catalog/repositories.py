@@ -13,7 +13,7 @@ from repocore.catalog.transactions import Transaction
 from repocore.errors import QuotaExceededError
 from repocore.model import Repository
 
-__all__ = ["add", "addresses", "charge", "everything", "forget", "replace", "size", "used"]
+__all__ = ["add", "addresses", "charge", "counted", "everything", "forget", "replace", "used"]
 
 _t = tables.repositories
 _d = tables.documents
@@ -52,6 +52,7 @@ def replace(transaction: Transaction, number: int, repository: Repository) -> No
         "private": repository.private,
         "options": options_text(repository.options),
         "bytes": used(number) if repository.policy.quota is not None else 0,
+        "file_count": _count(number) if repository.policy.max_files is not None else 0,
     }
     transaction.execute(update(_t).where(_t.c.id == number).values(**values))
     transaction.bump_access()
@@ -63,19 +64,30 @@ def used(number: int) -> ScalarSelect[int]:
     return select(size).where(tables.files.c.repository_id == number).scalar_subquery()
 
 
-def size(connection: Connection, number: int) -> int:
-    """The bytes of a repository's files."""
-    return connection.scalar(select(used(number))) or 0
+def _count(number: int) -> ScalarSelect[int]:
+    files = tables.files
+    return select(func.count()).where(files.c.repository_id == number).scalar_subquery()
 
 
-def charge(transaction: Transaction, repository: StoredRepository, size: int) -> None:
-    """Count bytes against the quota, where there is one; raises `QuotaExceededError`."""
-    quota = repository.value.policy.quota
-    if quota is None or size == 0:
+def counted(connection: Connection, number: int) -> tuple[int, int]:
+    """The bytes and the number of a repository's files, each where there is a quota of it."""
+    row = connection.execute(select(_t.c.bytes, _t.c.file_count).where(_t.c.id == number)).first()
+    return (0, 0) if row is None else (row.bytes, row.file_count)
+
+
+def charge(
+    transaction: Transaction, repository: StoredRepository, size: int, count: int = 0
+) -> None:
+    """Count bytes and files against the quotas that there are; raises `QuotaExceededError`."""
+    policy = repository.value.policy
+    if (policy.quota is None or size == 0) and (policy.max_files is None or count == 0):
         return
-    statement = update(_t).where(_t.c.id == repository.id).values(bytes=_t.c.bytes + size)
-    if size > 0:
-        statement = statement.where(_t.c.bytes + size <= quota)
+    grown = {"bytes": _t.c.bytes + size, "file_count": _t.c.file_count + count}
+    statement = update(_t).where(_t.c.id == repository.id).values(**grown)
+    if policy.quota is not None and size > 0:
+        statement = statement.where(_t.c.bytes + size <= policy.quota)
+    if policy.max_files is not None and count > 0:
+        statement = statement.where(_t.c.file_count + count <= policy.max_files)
     if transaction.execute(statement).rowcount == 0:
         raise QuotaExceededError
 

@@ -75,6 +75,8 @@ repositories = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("options", Text, nullable=False, server_default="{}"),
+    # As the bytes, counted only where there is a limit to it.
+    Column("file_count", BigInteger, nullable=False, server_default="0"),
     Index("repositories_address", "format", "name", unique=True),
 )
 

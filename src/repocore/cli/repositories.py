@@ -16,6 +16,7 @@ from repocore.model import Policy, Repository
 
 __all__ = [
     "COMMANDS",
+    "Count",
     "Option",
     "Size",
     "configure",
@@ -61,6 +62,18 @@ class Size(click.ParamType):  # pyright: ignore[reportMissingTypeArgument] - old
             self.fail(str(error), param, ctx)
 
 
+class Count(click.ParamType):  # pyright: ignore[reportMissingTypeArgument] - older ones take none
+    """A number; ``none`` takes a limit away."""
+
+    name = "number"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        """Read it; a wrong one is a wrong use of the command."""
+        return _NONE if value == _NONE else click.IntRange(min=0).convert(value, param, ctx)
+
+
 class Option(click.ParamType):  # pyright: ignore[reportMissingTypeArgument] - older ones take none
     """``NAME=VALUE``, the value as TOML has it, or ``none``."""
 
@@ -95,6 +108,7 @@ _OPTIONS = (
     ),
     click.option("--max-size", type=Size(), help='The largest file: "2 GiB", or none.'),
     click.option("--quota", type=Size(), help='The size of all its files: "1 TiB", or none.'),
+    click.option("--max-files", type=Count(), help="How many files it may have, or none."),
     click.option(
         "--option",
         "options",

@@ -104,6 +104,9 @@ POLICY: Final[Mapping[str, dict[str, Any]]] = {
         check=_whole,
         size=True,
     ),
+    "max_files": says(
+        "How many files it may have; without it there is no such limit.", check=_whole
+    ),
 }
 
 

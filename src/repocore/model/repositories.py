@@ -36,6 +36,8 @@ class Policy:
     max_size: int | None = None
     #: Bytes of all its files.
     quota: int | None = None
+    #: How many files it may have.
+    max_files: int | None = None
 
 
 @attrs.frozen(kw_only=True)

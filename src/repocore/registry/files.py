@@ -358,7 +358,7 @@ class Files:
             if file.release is not None and not file.mutable:
                 _require_whole(transaction, repository, file, format_)
             count, size = files.remove(transaction, mine)
-            repositories.charge(transaction, repository, -size)
+            repositories.charge(transaction, repository, -size, -count)
             if count:
                 transaction.emit(event)
 

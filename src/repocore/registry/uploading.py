@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 
 import attrs
 
-from repocore.catalog import repositories
+from repocore.catalog import files, repositories
 from repocore.catalog.commit import FileChange
 from repocore.catalog.rows import StoredRepository, micros_at
 from repocore.errors import (
@@ -172,7 +172,7 @@ class Uploading:
         repository, format_, expected = self.writable(address, path, named=upload.named)
         if upload.released_at is not None or upload.facts is not None:
             self._context.find(address, Action.MANAGE)
-        self._check_quota(repository, upload.length)
+        self._check_quota(repository, upload)
         sums = format_.needs_checksums | {digest.algorithm for digest in upload.announced}
         bounds = Bounds(
             length=upload.length,
@@ -215,14 +215,17 @@ class Uploading:
         own = repository.value.policy.max_size
         return most if own is None else min(own, most)
 
-    def _check_quota(self, repository: StoredRepository, length: int | None) -> None:
+    def _check_quota(self, repository: StoredRepository, upload: Upload) -> None:
         """Refuse before the body what cannot fit; the commit counts exactly."""
-        quota = repository.value.policy.quota
-        if quota is None:
+        quota, most = repository.value.policy.quota, repository.value.policy.max_files
+        if quota is None and most is None:
             return
         with self._context.services.catalog.snapshot() as connection:
-            used = repositories.size(connection, repository.id)
-        if used + (length or 0) > quota:
+            used, count = repositories.counted(connection, repository.id)
+            # The content of a named file tells which path it is to have.
+            full = most is not None and count >= most and not upload.named
+            known = full and files.stored(connection, repository.id, [str(upload.path)])
+        if (full and not known) or (quota is not None and used + (upload.length or 0) > quota):
             raise QuotaExceededError
 
     def validate(
