@@ -12,7 +12,7 @@ import attrs
 from repocore.errors import InvalidPackageError
 from repocore.plugins.conda.filenames import PackageFile
 from repocore.plugins.conda.limits import ArchiveLimits
-from repocore.plugins.conda.listings import Listing, read_listing
+from repocore.plugins.conda.listings import SMALL, Listing, read_listing, read_small_listing
 from repocore.plugins.conda.members import INFO, Contents
 from repocore.plugins.conda.streams import Budget, Bzip2Reader, Content, StoredPart, ZstdReader
 from repocore.plugins.conda.strict_json import parse, parse_object
@@ -101,7 +101,9 @@ class _Reading:
         if member.kind is not Kind.FILE or member.size > most:
             message = f"{path} of the package is not a file of up to {most} bytes."
             raise InvalidPackageError(message)
-        if path == _LISTING:
+        if path == _LISTING and member.size <= SMALL:
+            self._listing = read_small_listing(reader.read(), self._limits)
+        elif path == _LISTING:
             self._listing = read_listing(reader.chunks(), self._limits)
         else:
             self._documents[path] = reader.read()

@@ -9,7 +9,7 @@ import re
 from array import array
 from codecs import getincrementaldecoder
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 
@@ -18,10 +18,12 @@ from repocore.plugins.conda.limits import ArchiveLimits
 from repocore.plugins.conda.members import Contents, check_path
 from repocore.plugins.conda.strict_json import parse, parse_object
 
-__all__ = ["Listing", "read_listing"]
+__all__ = ["SMALL", "Listing", "read_listing", "read_small_listing"]
 
 _NAME: Final = "info/paths.json"
 _LONGEST: Final = 64 * 1024  # characters of one entry
+#: Bytes of a listing that `read_small_listing` is for.
+SMALL: Final = _LONGEST
 _NAMES: Final = 10_000  # paths that are kept, to be named when something is wrong
 _STRING: Final = r'"(?:[^"\\]++|\\.)*+"'
 _SPACE = re.compile(r"[ \t\r\n]*+")
@@ -35,7 +37,7 @@ _FIELDS: Final = ("_path", "path_type", "size_in_bytes", "file_mode", "sha256")
 _TYPES: Final = frozenset({"hardlink", "softlink", "directory"})
 _MODES: Final = frozenset({"binary", "text"})
 _HEX = re.compile(r"[0-9a-fA-F]{64}\Z")
-_SCRIPT = re.compile(r".*/\.[^/]*-(pre-link|post-link|pre-unlink|post-unlink)\.[^/]*\Z")
+_SCRIPT = re.compile(r"-((?:pre|post)-(?:un)?link)\.")  # in a name that starts with a dot
 _HOOKS: Final = ("activate.d", "deactivate.d")
 _UNKNOWN: Final = -1
 
@@ -58,8 +60,11 @@ class Listing:
             for hook in _HOOKS:
                 if path.startswith(hook, len("etc/conda/")):
                     self.facts.add(hook)
-        if "link." in path and (match := _SCRIPT.match(path)):
-            self.facts.add(match[1].replace("-", "_"))
+        if "link." in path and "/." in path:
+            name = path.rpartition("/")[2]
+            match = _SCRIPT.search(name) if name.startswith(".") else None
+            if match:
+                self.facts.add(match[1].replace("-", "_"))
 
     def add(self, entry: dict[str, Any], limits: ArchiveLimits) -> None:
         """An entry; raises `InvalidPackageError`."""
@@ -127,6 +132,20 @@ def read_listing(chunks: Iterator[bytes], limits: ArchiveLimits) -> Listing:
         else:
             parse(text.match(_FLAT).encode(), _NAME)
     text.end()
+    return listing
+
+
+def read_small_listing(text: bytes, limits: ArchiveLimits) -> Listing:
+    """The same of a text that is small enough to be parsed at once."""
+    value = parse_object(text, _NAME, limits.nesting)
+    entries = value.get("paths", [])
+    if value.get("paths_version", 1) != 1 or not isinstance(entries, list):
+        raise _refused("its paths_version is not 1, or its paths are no list")
+    listing = Listing()
+    for entry in cast("list[Any]", entries):
+        if not isinstance(entry, dict):
+            raise _refused("an entry is not an object")
+        listing.add(cast("dict[str, Any]", entry), limits)
     return listing
 
 

@@ -31,6 +31,9 @@ _CLIENTS_RECORD: Final = "info/repodata_record.json"
 # Empty, and dots and spaces only: each is the same folder, or the one above, on some system.
 _DOTS: Final = r"(?:^|[/\\])[. ]*(?:[/\\]|\Z)"
 _WRONG = re.compile(rf"{_DOTS}|[\x00-\x1f\x7f]|^[\\/]|^[A-Za-z]:")
+# Most paths: no part of them starts with a dot or a space, and one look is enough.
+_PART: Final = r"[A-Za-z0-9_+~@=-][A-Za-z0-9_.+~@=-]*+"
+_PLAIN = re.compile(rf"(?:{_PART}/)*+{_PART}\Z")
 _OUTWARD = re.compile(r"^[\\/]|^[A-Za-z]:|[\x00-\x1f\x7f]")
 # What is ".." there, but not here: behind a backslash, or with more dots and spaces.
 _HIDDEN_UP = re.compile(r"(?:^|/)(?:\.[. ]+[. ]| [. ]*)(?:/|\Z)|\\[. ]*(?:[/\\]|\Z)|\.\.[/ ]*\\")
@@ -49,7 +52,7 @@ def check_path(path: str, limits: ArchiveLimits) -> str:
     Letter case is kept: names that differ in nothing else are two files on the systems that most
     packages are for.
     """
-    if _WRONG.search(path):
+    if not _PLAIN.match(path) and _WRONG.search(path):
         raise _refused(path, "it is not a plain relative path")
     if len(path) > limits.path // 4 and len(path.encode()) > limits.path:
         raise _refused(path, f"a path has at most {limits.path} bytes")

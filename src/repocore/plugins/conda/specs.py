@@ -18,7 +18,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NEW = re.compile(r"\b(?:when|extras|flags)\s*+=")
 _HEAD = re.compile(r"\s*([A-Za-z0-9_][A-Za-z0-9._-]*+)(?=[\s=<>!~]|\Z)(.*)\Z", re.DOTALL)
 _EXACT = re.compile(r"=([^=<>!~,|\s]+)=([^=\s]+)\Z")
-_AROUND = re.compile(r"\s*([,|()])\s*|([<>=!~])\s+")
+_AROUND = re.compile(r" ?([,|()]) ?|([<>=!~]) ")  # where there is one space at most
 _ATOM = re.compile(r"[^,|()]+")
 _COMPARED: Final = ("==", ">=", "<=", "!=", "~=", ">", "<")
 _VERSION = re.compile(r"[A-Za-z0-9._+!*^$<>=~|,()-]+\Z")
@@ -83,7 +83,7 @@ def _positional(text: str, spec: str) -> dict[str, str]:
     if exact:
         version, builds = f"=={exact[1]}", [exact[2]]
     else:
-        joined = _AROUND.sub(lambda match: match[1] or match[2], text)
+        joined = _AROUND.sub(lambda match: match[1] or match[2], " ".join(text.split()))
         version, *builds = joined.split()
         version = _ATOM.sub(_compared, version)
     if not _VERSION.match(version) or len(builds) > 1:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from enum import Enum
 from struct import Struct
 from typing import Final
+from zlib import adler32
 
 import attrs
 
@@ -29,6 +30,7 @@ _POSIX: Final = b"ustar\x0000"
 _GNU: Final = b"ustar  \x00"
 _SPACES: Final = 8 * ord(" ")  # what a checksum counts in its own place
 _BASE256: Final = 0x80
+_LOW: Final = 0xFFFF
 
 # Some writers end a number in a NUL, some in a space, some fill it up with either.
 _OCTAL = re.compile(rb" *([0-7]*)[ \0]*\Z")
@@ -139,7 +141,7 @@ class TarReader:
         if header == _ZEROS:
             return None
         checksum = _number(header[148:156])
-        if sum(header) - sum(header[148:156]) + _SPACES != checksum:
+        if _sum(header) - _sum(header[148:156]) + _SPACES != checksum:
             raise _refused("a header has a wrong checksum")
         return header
 
@@ -223,6 +225,12 @@ def _long_size(size: int, written: str) -> int:
     if large != size and (size or large < _LARGE):
         raise _refused("a member has two sizes")
     return large
+
+
+def _sum(data: bytes) -> int:
+    """The sum of the bytes: what Adler-32 counts, as long as it is less than 65,521."""
+    half = _BLOCK // 2  # of which no sum is more
+    return (adler32(data[:half]) & _LOW) + (adler32(data[half:]) & _LOW) - 2
 
 
 def _number(field: bytes) -> int:
