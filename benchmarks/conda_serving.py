@@ -101,7 +101,7 @@ def serving_rows(
                 targets=[c.document(c.repodata)],
                 seconds=seconds,
                 headers=_validator(c),
-                # quetz sends it again.
+                # Whoever has no 304 answers in whole.
                 status=304 if who == OURS else 200,
             )
             for who, c in documents.items()
