@@ -27,6 +27,10 @@ _CHECKSUM: Final = 4
 _LEAST: Final = 1024  # bytes of a window
 _RLE: Final = 1
 _RESERVED: Final = 3
+# A block is up to 128 KiB of content, so that honest ones are no smaller than this on the average;
+# each is a step of ours, and an empty one has three bytes.
+_SMALLEST_BLOCK: Final = 128
+_FREE_BLOCKS: Final = 10_000
 _LARGEST_BLOCK: Final = 128 * 1024
 
 
@@ -97,12 +101,15 @@ class _Frames:
         self._source = source
         self._limits = limits
         self._held = b""
+        self._seen = 0
+        self._blocks = 0
         self._walk = self._steps()
         self._wanted = next(self._walk)
         self._between = True
 
     def read(self, size: int = -1, /) -> bytes:
         chunk = self._source.read(size)
+        self._seen += len(chunk)
         self._feed(chunk)
         if not chunk and (self._held or not self._between):
             raise _damaged("it ends early")
@@ -134,22 +141,28 @@ class _Frames:
             if not head.startswith(_MAGIC):
                 raise _damaged("it is not Zstandard, or something follows it")
             yield from self._header(head[-1])
-            last = False
-            while not last:
-                block = int.from_bytes((yield 3), "little")
-                last = bool(block & 1)
-                kind, size = block >> 1 & 3, block >> 3
-                if kind == _RESERVED or size > _LARGEST_BLOCK:
-                    raise _damaged("a block is not usable")
-                if kind == _RLE:
-                    yield -1
-                elif size:
-                    yield -size
+            while not (yield from self._block()):
+                pass
             if head[-1] & _CHECKSUM:
                 yield -4
             self._between = True
         yield 1
         raise _damaged("something follows it")
+
+    def _block(self) -> Generator[int, bytes, bool]:
+        """Whether it was the last one of its frame."""
+        block = int.from_bytes((yield 3), "little")
+        kind, size = block >> 1 & 3, block >> 3
+        self._blocks += 1
+        if kind == _RESERVED or size > _LARGEST_BLOCK:
+            raise _damaged("a block is not usable")
+        if self._blocks > _FREE_BLOCKS + self._seen // _SMALLEST_BLOCK:
+            raise _damaged("it is cut into too many blocks")
+        if kind == _RLE:
+            yield -1
+        elif size:
+            yield -size
+        return bool(block & 1)
 
     def _header(self, descriptor: int) -> Generator[int, bytes, None]:
         single = descriptor >> 5 & 1
