@@ -39,6 +39,7 @@ __all__ = [
     "PlacingFormat",
     "Progress",
     "ReleaseQuery",
+    "RetainingFormat",
     "StagedContent",
     "Storage",
 ]
@@ -204,6 +205,20 @@ class PlacingFormat(Protocol):
 
     def inspect_named(self, name: str, content: StagedContent, /) -> FileFacts:
         """As `Format.inspect`, with the path that the content tells."""
+        ...
+
+
+@runtime_checkable
+class RetainingFormat(Protocol):
+    """A format whose partitions hold many packages in many versions; a `Format` may be one.
+
+    Then retention keeps the newest versions of a package in a partition, with every release of
+    them, instead of the newest releases of the partition.
+    """
+
+    @property
+    def lasting(self) -> frozenset[str]:
+        """Packages that retention takes nothing of."""
         ...
 
 

@@ -61,6 +61,29 @@ def test_a_page_is_one_walk(catalog: Catalog, hanging: bool) -> None:
     assert not [line for line in lines if "TEMP B-TREE" in line]
 
 
+def test_versions_and_numbers_of_a_package_are_in_its_index(catalog: Catalog) -> None:
+    """However large a channel is, a release is compared with those of its name only."""
+    bounds = Bounds(
+        newest=3,
+        versions=True,
+        each=5,
+        beyond=(1, "linux-64", "x"),
+        downloaded=None,
+        younger=None,
+        uploading=1,
+    )
+
+    def page(connection) -> None:
+        retention.page(connection, 1, bounds, ("", ""), 10, hanging=False)
+
+    lines = plans(catalog, page)
+    assert lines.count(WALK) == 1
+    index = "newer USING INDEX releases_package (repository_id=? AND package_key=?"
+    assert sum(index in line for line in lines) == 2
+    newer = [line for line in lines if "newer" in line and index not in line]
+    assert newer == []
+
+
 def test_a_deletion_looks_up_by_keys(catalog: Catalog) -> None:
     """A recipe with packages is deleted at the same cost, however many others there are."""
     house = StoredRepository(1, Repository(format="conan", name="main"))

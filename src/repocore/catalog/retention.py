@@ -1,8 +1,9 @@
 """Queries on what is kept and what may go.
 
 A release goes if it can be seen and nothing keeps it: it is not among the newest listed ones of its
-partition, it was not downloaded lately, it is not young, and nobody is uploading to it.  What hangs
-on a release goes with it, so each of these is also asked of all that hangs on it.
+partition (or of the newest versions of its package there), not among the newest of its package or
+of the repository, it was not downloaded lately, it is not young, and nobody is uploading to it.
+What hangs on a release goes with it, so what time decides is also asked of all that hangs on it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from repocore.catalog.downloads import DAY
 from repocore.catalog.rows import StoredRepository
 from repocore.catalog.transactions import Transaction
 
-__all__ = ["Bounds", "Unkept", "find", "goes", "page", "remove"]
+__all__ = ["Bounds", "Position", "Unkept", "beyond", "find", "goes", "page", "remove"]
 
 _r = tables.releases
 _d = tables.downloads
@@ -58,18 +59,39 @@ _hanging_releases = and_(
 _hanging_files = and_(_hangs, _joined(_f, _f.c.release))
 _hanging_downloads = and_(_hangs, _joined(_d, _d.c.release))
 
+# Those of the row's package that the index of packages has.
+_of_package = and_(
+    _newer.c.repository_id == _r.c.repository_id,
+    _newer.c.package_key == _r.c.package_key,
+    _newer.c.package == _r.c.package,
+    _newer.c.released_at.is_not(None),
+    _newer.c.removed_at.is_(None),
+    _newer.c.yanked_at.is_(None),
+    _newer.c.parent.is_(None),
+)
+
 #: No partition has more releases; a larger number would not fit into every database's.
 _MOST = 1 << 31
+
+
+#: The time, the partition and the name of a release: where it stands among all of a repository.
+Position = tuple[int, str, str]
 
 
 @attrs.frozen(kw_only=True)
 class Bounds:
     """What keeps a release; the spans are in microseconds, and None keeps nothing.
 
-    ``uploading`` is how long ago the last file of an unfinished upload may have come.
+    ``newest`` counts the releases of a partition; with ``versions``, the versions of a package in
+    it.  ``each`` counts the releases of a package, ``beyond`` is the newest one of the repository
+    that its size and its number do not keep.  ``uploading`` is how long ago the last file of an
+    unfinished upload may have come.
     """
 
     newest: int
+    versions: bool = False
+    each: int | None = None
+    beyond: Position | None = None
     downloaded: int | None
     younger: int | None
     uploading: int
@@ -100,9 +122,16 @@ def _can_be_seen(table: Any) -> ColumnElement[bool]:
 def _unkept(connection: Connection, bounds: Bounds) -> ColumnElement[bool]:
     at: int = connection.scalar(select(now())) or 0
     tests = [_can_be_seen(_r), not_(_hanging(_below.c.touched_at > at - bounds.uploading))]
-    if bounds.newest:
-        # Null where there are not so many, and then nothing is less than it.
+    # Null where there are not so many, and then nothing is less than it.
+    if bounds.newest and bounds.versions:
+        tests.append(_r.c.sort_key < _oldest_version(min(bounds.newest, _MOST)))
+    elif bounds.newest:
         tests.append(_r.c.serial < _oldest_of(min(bounds.newest, _MOST)))
+    if bounds.each is not None:
+        tests.append(_r.c.parent.is_(None) & _outnumbered(min(bounds.each, _MOST)))
+    if bounds.beyond is not None:
+        newer = _can_be_seen(_below) & (_position(_below) > bounds.beyond)
+        tests += [_position(_r) <= bounds.beyond, not_(_hanging(newer))]
     if bounds.younger is not None:
         since = max(0, at - bounds.younger)
         young = _can_be_seen(_below) & (_below.c.released_at > since)
@@ -130,6 +159,33 @@ def _oldest_of(newest: int) -> Any:
         .correlate(_r)
         .scalar_subquery()
     )
+
+
+def _oldest_version(newest: int) -> Any:
+    """The last of so many newest listed versions of the row's package in its partition."""
+    return (
+        select(_newer.c.sort_key)
+        .distinct()
+        .where(_of_package, _newer.c.partition == _r.c.partition)
+        .order_by(_newer.c.sort_key.desc())
+        .limit(1)
+        .offset(newest - 1)
+        .correlate(_r)
+        .scalar_subquery()
+    )
+
+
+def _outnumbered(newest: int) -> ColumnElement[bool]:
+    """Whether so many listed releases of the row's package are newer."""
+    newer = select(_newer.c.name).where(_of_package, _position(_newer) > _position(_r))
+    # In the order of the index of packages, or SQLite would walk through the repository.
+    ordered = newer.order_by(_newer.c.sort_key, _newer.c.package, _newer.c.version)
+    nth = ordered.limit(1).offset(newest - 1).correlate(_r).scalar_subquery()
+    return nth.is_not(None)
+
+
+def _position(table: Any) -> Any:
+    return tuple_(table.c.released_at, table.c.partition, table.c.name)
 
 
 def _hanging(test: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -172,6 +228,51 @@ def _measured() -> Any:
         _scalar(last, _of(_r, _d)).label("used_at"),
         _scalar(last, _hanging_downloads).label("used_below_at"),
     )
+
+
+def beyond(
+    connection: Connection, repository: int, count: int | None, size: int | None
+) -> Position | None:
+    """The newest release that is neither among so many newest of a repository, nor among those
+    newest that have so many bytes together; None where there is no such.
+    """
+    positions: list[Position | None] = []
+    if count is not None:
+        positions.append(_beyond_count(connection, repository, count))
+    if size is not None:
+        positions.append(_beyond_size(connection, repository, size))
+    known = [position for position in positions if position is not None]
+    # Where one of the two keeps all, all is kept.
+    return min(known) if known and len(known) == len(positions) else None
+
+
+def _by_age(repository: int, *more: Any) -> Any:
+    """Every release that can be seen, the newest first."""
+    position = (_r.c.released_at, _r.c.partition, _r.c.name)
+    return (
+        select(*position, *more)
+        .where(_r.c.repository_id == repository, _can_be_seen(_r))
+        .order_by(*(column.desc() for column in position))
+    )
+
+
+def _beyond_count(connection: Connection, repository: int, count: int) -> Position | None:
+    statement = _by_age(repository).limit(1).offset(min(count, _MOST))
+    row: Any = connection.execute(statement).first()
+    return None if row is None else (row[0], row[1], row[2])
+
+
+def _beyond_size(connection: Connection, repository: int, size: int) -> Position | None:
+    own = _scalar(func.coalesce(func.sum(_f.c.size), 0), _of(_r, _f))
+    streaming = connection.execution_options(stream_results=True)
+    rows: Any = streaming.execute(_by_age(repository, own))
+    with rows:
+        left = size
+        for row in rows:
+            left -= int(row[3])
+            if left < 0:
+                return row[0], row[1], row[2]
+    return None
 
 
 def _unkept_of(row: Any) -> Unkept:

@@ -42,7 +42,7 @@ _COMMANDS: Final = {
     "show": ("browsing", "Show a Conan recipe, its packages, and the commands for them."),
     "release": ("releases", "List, yank, delete, copy and promote releases."),
     "stats": ("statistics", "Count what there is, and how much it is used."),
-    "retention": ("retention", "Delete old revisions that no policy keeps."),
+    "retention": ("retention", "Delete old releases that no policy keeps."),
     "job": ("jobs", "Show, start, cancel and repeat background work."),
     "worker": ("jobs", "Run background work in this process."),
     "import": ("channels", "Take over what another server has kept."),

@@ -21,20 +21,20 @@ from repocore.cli.output import (
     show,
     table,
 )
-from repocore.config import RetentionSettings, parse_duration
-from repocore.config.values import write_duration
+from repocore.config import RetentionSettings, parse_duration, parse_size
+from repocore.config.values import write_duration, write_size
 from repocore.errors import ConfigurationError
 from repocore.model import release_key
 from repocore.registry import Outdated, Session
 
-__all__ = ["COMMANDS", "Duration", "list_", "retention", "run"]
+__all__ = ["COMMANDS", "Bytes", "Duration", "list_", "retention", "run"]
 
 _COLUMNS: Final = "{:>10}  {:>6}  {:<10}  {:<10}  {}"
 
 
 @command_group
 def retention() -> None:
-    """Delete what no policy keeps: old revisions that nobody uses."""
+    """Delete what no policy keeps: old revisions and versions that nobody uses."""
 
 
 class Duration(click.ParamType):  # pyright: ignore[reportMissingTypeArgument] - older ones take none
@@ -52,6 +52,19 @@ class Duration(click.ParamType):  # pyright: ignore[reportMissingTypeArgument] -
             self.fail(str(error), param, ctx)
 
 
+class Bytes(click.ParamType):  # pyright: ignore[reportMissingTypeArgument] - older ones take none
+    """A size as people write it."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read it; a wrong one is a wrong use of the command."""
+        try:
+            return parse_size(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 @command("list")
 def list_(state: State) -> None:
     """List the policies of the settings, in the order in which they are asked."""
@@ -62,11 +75,19 @@ def list_(state: State) -> None:
             1 if one.keep_last is None else one.keep_last,
             _days(one.keep_downloaded),
             _days(one.keep_younger),
+            _or_dash(one.keep_count_each),
+            _or_dash(one.keep_count),
+            "-" if one.keep_size is None else write_size(one.keep_size),
         )
         for one in found
     ]
-    headings = ("PATTERN", "KEEP LAST", "KEEP DOWNLOADED", "KEEP YOUNGER")
-    show(state, found, table(headings, rows))
+    headings = ("LAST", "DOWNLOADED", "YOUNGER", "COUNT EACH", "COUNT", "SIZE")
+    names = ("PATTERN", *(f"KEEP {name}" for name in headings))
+    show(state, found, table(names, rows))
+
+
+def _or_dash(count: int | None) -> int | str:
+    return "-" if count is None else count
 
 
 def _days(span: timedelta | None) -> str:
@@ -75,15 +96,22 @@ def _days(span: timedelta | None) -> str:
 
 @command()
 @click.option("--pattern", help="Which packages: format/name/package/version, as in a rule.")
-@click.option("--keep-last", type=click.IntRange(min=0), help="So many newest revisions of each.")
+@click.option(
+    "--keep-last", type=click.IntRange(min=0), help="So many newest revisions of each, or versions."
+)
 @click.option("--keep-downloaded", type=Duration(), help='Downloaded in that time: "90d".')
 @click.option("--keep-younger", type=Duration(), help='Uploaded in that time: "2w".')
+@click.option(
+    "--keep-count-each", type=click.IntRange(min=1), help="So many newest releases of a package."
+)
+@click.option("--keep-count", type=click.IntRange(min=1), help="So many newest releases of all.")
+@click.option("--keep-size", type=Bytes(), help='The newest of all with so many bytes: "1 TiB".')
 @click.option("--dry-run", is_flag=True, help="Only tell what would go.")
 def run(state: State, *, dry_run: bool, **given: Any) -> None:
     """Delete what no policy keeps; those of the settings, or the one that is given.
 
-    The newest revision always stays, unless --keep-last is 0.  With a recipe revision go its
-    packages.
+    The newest revision always stays, or in a channel the newest version, unless --keep-last is 0.
+    With a recipe revision go its packages.
     """
     given = {name: value for name, value in given.items() if value is not None}
     policies = [_policy(given)] if given else list(_configured(state))
@@ -127,7 +155,7 @@ def _apply(state: State, session: Session, policies: list[RetentionSettings]) ->
 
 
 def _counted(releases: int, files: int, count: int) -> str:
-    return f"{releases} revision{'' if releases == 1 else 's'} ({files} files, {size(count)})"
+    return f"{releases} release{'' if releases == 1 else 's'} ({files} files, {size(count)})"
 
 
 @attrs.define
@@ -150,7 +178,7 @@ class _Plan:
         """For people."""
         for place, one in enumerate(self._one_by_one()):
             if place == 0:
-                yield _COLUMNS.format("SIZE", "FILES", "UPLOADED", "LAST USED", "REVISION")
+                yield _COLUMNS.format("SIZE", "FILES", "UPLOADED", "LAST USED", "RELEASE")
             name = release_key(one.partition, one.release)
             yield _COLUMNS.format(
                 size(one.bytes),

@@ -14,11 +14,11 @@ from repocore.config.describing import (
 )
 from repocore.config.jobs import JobSettings, ScheduleSettings
 from repocore.config.loading import load_settings, locate_data, locate_settings, read_table
+from repocore.config.retention import RetentionSettings
 from repocore.config.settings import (
     LimitSettings,
     PluginSettings,
     RepositorySettings,
-    RetentionSettings,
     RuleSettings,
     Settings,
     WebSettings,

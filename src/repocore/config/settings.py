@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from repocore.config.jobs import JobSettings, ScheduleSettings
+from repocore.config.retention import RetentionSettings
 from repocore.config.saying import (
     positive as _positive,
     says,
@@ -29,7 +30,6 @@ __all__ = [
     "LimitSettings",
     "PluginSettings",
     "RepositorySettings",
-    "RetentionSettings",
     "RuleSettings",
     "Settings",
     "WebSettings",
@@ -150,49 +150,6 @@ class RuleSettings:
     effect: Effect = attrs.field(
         default=Effect.ALLOW, metadata=says("Whether it allows or denies.")
     )
-
-
-@attrs.frozen(kw_only=True)
-class RetentionSettings:
-    """A ``[[retention]]``: what of some packages is kept; of several, the first that fits decides.
-
-    Raises `ValueError` for a value that cannot be, and where nothing says what is kept.
-    """
-
-    pattern: str = attrs.field(
-        metadata=says(
-            "Which packages it is about: format/name/package/version, as in a rule.",
-            check=Pattern.compile,
-        )
-    )
-    keep_last: int | None = attrs.field(
-        default=None,
-        metadata=says(
-            "How many of the newest revisions are kept, of each recipe and of each package; "
-            "without it one.",
-            check=_whole,
-        ),
-    )
-    keep_downloaded: timedelta | None = attrs.field(
-        default=None,
-        metadata=says("What was downloaded in so long a time is kept.", check=_positive),
-    )
-    keep_younger: timedelta | None = attrs.field(
-        default=None,
-        metadata=says("What was uploaded in so long a time is kept.", check=_positive),
-    )
-
-    def __attrs_post_init__(self) -> None:
-        Pattern.compile(self.pattern)
-        _whole(self.keep_last)
-        _positive(self.keep_downloaded)
-        _positive(self.keep_younger)
-        if not self.keep_last and self.keep_downloaded is None and self.keep_younger is None:
-            message = (
-                "nothing says what is kept; give keep_last (1 or more), keep_downloaded "
-                "or keep_younger"
-            )
-            raise ValueError(message)
 
 
 @attrs.frozen(kw_only=True)

@@ -13,10 +13,10 @@ from repocore.catalog import Transaction, retention
 from repocore.catalog.retention import Bounds, Unkept
 from repocore.catalog.rows import StoredRepository, maybe_time, micros_of, time_of
 from repocore.config import RetentionSettings
-from repocore.config.values import write_duration
+from repocore.config.values import write_duration, write_size
 from repocore.model import Action, Resource, split_address
 from repocore.model.decisions import compiled
-from repocore.ports import Progress
+from repocore.ports import Progress, RetainingFormat
 from repocore.registry.context import Context
 from repocore.registry.services import Services
 
@@ -62,12 +62,12 @@ class RetentionReport:
 
 @attrs.frozen
 class _Found:
-    """A release that goes, where it is and what decided it."""
+    """A release that goes, where it is, what decided it, and why in words."""
 
     repository: StoredRepository
-    policy: RetentionSettings
     bounds: Bounds
     row: Unkept
+    why: str
 
 
 class Retention:
@@ -76,13 +76,20 @@ class Retention:
     The first policy whose pattern fits a release decides, and what none fits is kept.  A release
     goes only if none of its policy's criteria keeps it:
 
-    - ``keep_last``: fewer than so many listed releases of its partition are newer; without it one,
-      so that the newest goes only where ``keep_last = 0`` says so;
+    - ``keep_last``: fewer than so many listed releases of its partition are newer, or, of a
+      `repocore.ports.RetainingFormat`, fewer than so many listed versions of its package there;
+      without it one, so that the newest goes only where ``keep_last = 0`` says so;
+    - ``keep_count_each``: fewer than so many listed releases of its package are newer; what hangs
+      on another release is not counted, and not held by it;
+    - ``keep_count`` and ``keep_size``: it is among so many newest releases of the repository, or
+      among those newest that have so many bytes together; as of when the run began;
     - ``keep_downloaded``: it was downloaded in that time, or something that hangs on it was;
     - ``keep_younger``: it was uploaded in that time, or something that hangs on it was.
 
     It also stays while somebody uploads what hangs on it.  A release goes whole, in one
     transaction, and with all that hangs on it; ``keep_last`` of these does not hold it.
+
+    Releases of a package that its format calls lasting stay, whatever a policy says.
 
     Every method takes policies, the settings' otherwise; deleting, and learning of what may be
     deleted, needs DELETE of each release.  Downloads that another process has not written yet
@@ -136,6 +143,8 @@ class Retention:
         value = found.repository.value
         format_ = self._context.services.formats.get(value.format)
         scope = (None, None) if format_ is None else format_.scope(found.row.partition)
+        if scope == (None, None):
+            scope = (found.row.package, found.row.version)
         self._context.find(value.address, Action.DELETE, scope)
 
     def _delete(self, found: _Found) -> bool:
@@ -174,6 +183,11 @@ class _Search:
         self._services = services
         self._stored = stored
         self._policies = tuple(dict.fromkeys(policies))
+        format_ = services.formats.get(stored.value.format)
+        #: Whether `keep_last` counts versions.
+        self._versions = isinstance(format_, RetainingFormat)
+        self._lasting: frozenset[str] = getattr(format_, "lasting", frozenset())
+        self._bounds = lru_cache(None)(self._found_bounds)
         #: Those that hang on one release mostly come one after another.
         self._goes_with = lru_cache(_REMEMBERED)(self._goes)
 
@@ -182,14 +196,28 @@ class _Search:
         for hanging in (False, True):
             for policy in self._policies:
                 bounds = self._bounds(policy)
+                if bounds is None:
+                    continue
                 for row in self._rows(bounds, hanging=hanging):
                     if self._policy(row) is policy and not self._goes_with(row.parent):
-                        yield _Found(self._stored, policy, bounds, row)
+                        why = _why(policy, versions=self._versions)
+                        yield _Found(self._stored, bounds, row, why)
 
-    def _bounds(self, policy: RetentionSettings) -> Bounds:
+    def _found_bounds(self, policy: RetentionSettings) -> Bounds | None:
+        """What a policy keeps here; None: all."""
+        count, size = policy.keep_count, policy.keep_size
+        beyond = None
+        if count is not None or size is not None:
+            with self._services.catalog.snapshot() as connection:
+                beyond = retention.beyond(connection, self._stored.id, count, size)
+            if beyond is None:
+                return None
         younger, downloaded = policy.keep_younger, policy.keep_downloaded
         return Bounds(
             newest=1 if policy.keep_last is None else policy.keep_last,
+            versions=self._versions,
+            each=policy.keep_count_each,
+            beyond=beyond,
             downloaded=None if downloaded is None else micros_of(downloaded),
             younger=None if younger is None else micros_of(younger),
             uploading=micros_of(self._services.settings.limits.draft_lifetime),
@@ -211,6 +239,8 @@ class _Search:
 
     def _policy(self, row: Any) -> RetentionSettings | None:
         """The one that decides of a release."""
+        if row.package in self._lasting:
+            return None
         value = self._stored.value
         resource = Resource(value.format, value.name, row.package, row.version)
         fitting = (p for p in self._policies if compiled(p.pattern).matches(resource))
@@ -223,10 +253,9 @@ class _Search:
         with self._services.catalog.snapshot() as connection:
             row = retention.find(connection, self._stored.id, key)
             policy = None if row is None else self._policy(row)
-            if policy is not None:
-                bounds = self._bounds(policy)
-                if retention.goes(connection, self._stored.id, row, bounds):
-                    return True
+            bounds = None if policy is None else self._bounds(policy)
+            if bounds is not None and retention.goes(connection, self._stored.id, row, bounds):
+                return True
         return row is not None and self._goes(row.parent)
 
 
@@ -243,15 +272,22 @@ def _outdated(found: _Found) -> Outdated:
         bytes=row.bytes,
         released_at=time_of(row.released_at),
         last_used=maybe_time(row.used_at),
-        why=_why(found.policy),
+        why=found.why,
     )
 
 
-def _why(policy: RetentionSettings) -> str:
+def _why(policy: RetentionSettings, *, versions: bool) -> str:
     newest = 1 if policy.keep_last is None else policy.keep_last
-    reasons = [f"not among the newest {newest}" if newest > 1 else "not the newest"]
+    one, many = (" version", " versions") if versions else ("", "")
+    reasons = [f"not among the newest {newest}{many}" if newest > 1 else f"not the newest{one}"]
     if newest == 0:
         reasons = []
+    if policy.keep_count_each is not None:
+        reasons.append(f"not among the newest {policy.keep_count_each} of its package")
+    if policy.keep_count is not None:
+        reasons.append(f"not among the newest {policy.keep_count} of all")
+    if policy.keep_size is not None:
+        reasons.append(f"beyond the newest {write_size(policy.keep_size)} of all")
     if policy.keep_downloaded is not None:
         reasons.append(f"not downloaded for {write_duration(policy.keep_downloaded)}")
     if policy.keep_younger is not None:

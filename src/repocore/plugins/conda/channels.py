@@ -39,6 +39,7 @@ class CondaFormat:
     read_grain = Grain.REPOSITORY  # an index names every package
     needs_checksums: frozenset[str] = frozenset({"md5"})
     overwrites = False  # lock files name bytes by their digest
+    lasting: frozenset[str] = frozenset({PATCH_PACKAGE})  # old patches are as true as new ones
 
     def __init__(self, settings: CondaSettings, limits: ArchiveLimits) -> None:
         self._settings = settings
