@@ -73,6 +73,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "repocore.plugins.conan.transfers": "tests/plugins/conan/test_routes_v1.py",
     "repocore.model.events": "tests/registry/test_relay.py",
     "repocore.model.files": "tests/registry/test_files.py",
+    "repocore.config.retention": "tests/registry/test_retention.py",
     "repocore.config.saying": "tests/config/test_settings.py",
     "repocore.model.jobs": "tests/registry/test_jobs.py",
     "repocore.model.releases": "tests/registry/test_releases.py",
