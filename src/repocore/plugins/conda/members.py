@@ -76,7 +76,7 @@ class Contents:
     limits: ArchiveLimits
     #: By the hash of a path, the size of a file, or what else it is.
     _found: dict[int, int] = attrs.field(factory=dict[int, int], init=False)
-    #: Folders that something lies in, and what a link goes through on its way up.
+    #: Folders that something lies in, or that a link goes up from; with each, all above it.
     _folders: set[int] = attrs.field(factory=set[int], init=False)
     _parent: str = attrs.field(default="", init=False)
 
@@ -153,7 +153,7 @@ class Contents:
                 if not stack:
                     raise _refused(path, "it is a link out of the package")
                 if down:
-                    self._folders.add(hash("/".join(stack)))
+                    self._walk("/".join(stack))
                 stack.pop()
             elif part not in {"", "."}:
                 stack.append(part)
@@ -161,9 +161,12 @@ class Contents:
 
     def _enter(self, path: str) -> None:
         parent = path.rpartition("/")[0]
-        if parent == self._parent:
-            return
-        self._parent = parent
-        while parent and (place := hash(parent)) not in self._folders:
+        if parent != self._parent:
+            self._parent = parent
+            self._walk(parent)
+
+    def _walk(self, folder: str) -> None:
+        """The folder and all above it have to be folders: of one in the set, those are there."""
+        while folder and (place := hash(folder)) not in self._folders:
             self._folders.add(place)
-            parent = parent.rpartition("/")[0]
+            folder = folder.rpartition("/")[0]
