@@ -120,7 +120,11 @@ def more_row(static: CondaIndex | None, channel: Channel, count: int, names: int
 
     def peers() -> float:
         assert static is not None
-        return static.add(theirs.next())
+        package = theirs.next()
+        seconds = static.add(package)
+        if not channel.lists(static.repodata(), package):
+            raise LoadError(f"{package.filename} was added, and the peer's index is without it")
+        return seconds
 
     runs = {OURS: ours} if static is None else {PEER: peers, OURS: ours}
     aim = Aim(
