@@ -124,7 +124,7 @@ def promises(session: nox.Session) -> None:
     session.install("-e", PROJECT)
     session.env["REPOCORE_TEST_POSTGRES"] = os.environ.get("REPOCORE_TEST_POSTGRES") or "require"
     session.env.setdefault("REPOCORE_PROMISES", "300")
-    session.run("pytest", "-n", WORKERS, "tests/promises", *session.posargs)
+    session.run("pytest", "-n", WORKERS, "-m", "", "tests/promises", *session.posargs)
 
 
 @nox.session

@@ -18,7 +18,7 @@ from repocore.registry import passwords
 # Shared cores make time a poor judge: there is no deadline, and slow data is not an error.
 PROFILE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
 settings.register_profile("dev", max_examples=50, **PROFILE)
-settings.register_profile("ci", max_examples=200, **PROFILE)
+settings.register_profile("ci", max_examples=100, **PROFILE)
 settings.register_profile("nightly", max_examples=5000, **PROFILE)
 settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")

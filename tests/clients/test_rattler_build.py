@@ -14,7 +14,7 @@ from recorder import recording
 
 from repocore.model import Action, Policy, Rule
 
-pytestmark = pytest.mark.clients
+pytestmark = [pytest.mark.clients, pytest.mark.slow]
 #: For each form, the URL that its users give, and what they call the key.
 FORMS = {"quetz": ("", "api_key"), "prefix": ("", "api_key"), "artifactory": ("/conda", "token")}
 #: One is not for installing, and the list of files of the other does not tell the truth.

@@ -13,7 +13,7 @@ from recorder import recording
 
 from repocore.model import Rule, Tier
 
-pytestmark = pytest.mark.clients
+pytestmark = [pytest.mark.clients, pytest.mark.slow]
 rattler = rattler_client.rattler
 GatewayError = rattler_client.errors.GatewayError
 USER, PASSWORD = "pilot", "spring-tide-2026"

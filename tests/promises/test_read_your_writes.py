@@ -678,7 +678,14 @@ def kept_once(keep: Callable[..., None]) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize(
-    "fault", [stale, forgetful, partial, torn, unpatched, hasty, lasting], ids=lambda f: f.__name__
+    "fault",
+    [
+        stale,
+        torn,
+        *(pytest.param(f, marks=pytest.mark.slow) for f in (forgetful, partial, unpatched)),
+        *(pytest.param(f, marks=pytest.mark.slow) for f in (hasty, lasting)),
+    ],
+    ids=lambda f: f.__name__,
 )
 def test_planted_faults_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Callable[[pytest.MonkeyPatch], None]
