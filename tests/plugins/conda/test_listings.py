@@ -164,7 +164,8 @@ def test_paths_tell_what_a_client_will_run(entry, facts):
 
 def test_a_large_listing_is_never_whole_in_memory():
     """Nor are the entries, but for a place and a size of each."""
-    entry = b'{"_path": "lib/python3.12/site-packages/tide/f%07d.py", "size_in_bytes": 1, "sha256": "%b"}'
+    path = b"lib/python3.12/site-packages/tide/f%07d.py"
+    entry = b'{"_path": "' + path + b'", "size_in_bytes": 1, "sha256": "%b"}'
     count = 60_000
 
     def chunks():

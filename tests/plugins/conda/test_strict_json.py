@@ -35,10 +35,9 @@ def test_any_bytes_are_read_or_refused(text):
     """Nothing else is raised, and what is read has a text that every client reads."""
     try:
         value = parse(text, "it")
-    except InvalidPackageError as refusal:
-        assert "\n" not in str(refusal)
-    else:
-        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except InvalidPackageError:
+        return
+    json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
 
 
 @pytest.mark.parametrize(
