@@ -26,8 +26,10 @@ _REVISION_3: Final = 3
 
 _GROUP = re.compile(r"[a-z0-9_.+-]{1,64}\Z")
 _DOTTED: Final = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*+"
+_BLANK: Final = r"[ \t]*+"
 _ENTRY_POINT = re.compile(
-    rf"\s*([A-Za-z0-9_][A-Za-z0-9_.+-]{{0,254}})\s*=\s*{_DOTTED}\s*:\s*{_DOTTED}\s*\Z"
+    rf"{_BLANK}([A-Za-z0-9_][A-Za-z0-9_.+-]{{0,254}}){_BLANK}="
+    rf"{_BLANK}{_DOTTED}{_BLANK}:{_BLANK}{_DOTTED}{_BLANK}\Z"
 )
 _PATH = re.compile(r"[A-Za-z0-9_.+-]++(?:/[A-Za-z0-9_.+-]++)*+\Z")
 _RUN_EXPORTS: Final = ("weak", "strong", "weak_constrains", "strong_constrains", "noarch")
