@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
-from repocore import AccessDeniedError, NotAuthenticatedError, RejectedError, ReleaseMissingError
+import repocore
+from repocore import (
+    AccessDeniedError,
+    NotAuthenticatedError,
+    RejectedError,
+    ReleaseMissingError,
+    RepositoryMissingError,
+)
 from repocore.registry import AT_ONCE
 
 MAIN = "conan/main"
@@ -98,3 +106,23 @@ def test_a_transaction_has_a_bound(stocked) -> None:
         room.copy(MAIN, many, MAIN)
     with pytest.raises(ReleaseMissingError):
         room.delete_named(MAIN, many[1:])
+
+
+def test_all_that_may_be_read_is_listed_a_page_at_a_time(house) -> None:
+    """By partition and name, yanked or not; what one may not read is left out."""
+    for rrev, name in (("r1", "zlib"), ("r2", "zlib"), ("r3", "zlib"), ("q1", "png")):
+        house.recipe(rrev, f"{name}/1.0/_/_")
+    house.admin.releases.yank(MAIN, "zlib/1.0@_/_", "r2")
+    house.allow("user:ann", "read", "conan/main/zlib/**")
+    every = ["png q1", "zlib r1", "zlib r2", "zlib r3"]
+    limits = attrs.evolve(house.settings.limits, page=2)
+    with repocore.open_registry(settings=attrs.evolve(house.settings, limits=limits)) as registry:
+        paged = attrs.evolve(house, registry=registry)
+        room = paged.admin.releases
+        assert [f"{one.package} {one.name}" for one in room.all(MAIN)] == every
+        seen = paged.as_("ann").releases.all(MAIN)
+        assert [f"{one.package} {one.name}" for one in seen] == every[1:]
+        with pytest.raises(AccessDeniedError):
+            list(paged.as_("bob").releases.all(MAIN))
+        with pytest.raises(RepositoryMissingError):
+            list(room.all("conan/none"))

@@ -195,13 +195,12 @@ class Releases:
         stored = self._permitted(address, wanted, Action.YANK)
         catalog = self._context.services.catalog
         if wanted:
-            missing = catalog.write(lambda t: releases.yank(t, stored, wanted, to=yanked))
-            _refuse_missing(missing)
+            _refuse_missing(catalog.write(lambda t: releases.yank(t, stored, wanted, to=yanked)))
             self._context.services.wake()
         with catalog.snapshot() as connection:
             found = [releases.visible(connection, stored, *pair) for pair in wanted]
         if None in found:
-            raise ReleaseMissingError
+            raise ReleaseMissingError  # deleted since
         return [release for release in found if release is not None]
 
     def copy(
@@ -284,11 +283,8 @@ class Releases:
         for partition, name in names:
             scope = self._scope(address, partition, action)
             scopes.add(scope if scope != (None, None) else known.get((partition, name), scope))
-        for scope in sorted(scopes, key=str) or [(None, None)]:
-            stored = context.find(address, action, scope)
-        if stored is None:
-            raise AssertionError
-        return stored
+        ordered = sorted(scopes, key=str) or [(None, None)]
+        return [context.find(address, action, scope) for scope in ordered][-1]
 
     def _deletable(self, address: str, partition: str) -> StoredRepository:
         scope = self._scope(address, partition, Action.DELETE)
