@@ -222,6 +222,11 @@ BUILDS = [
 ]
 LAST_TWO = RetentionSettings(pattern="conda/**", keep_last=2)
 FOUR_BYTES = RetentionSettings(pattern="conda/**", keep_last=0, keep_size=4)
+#: One version is listed, so there are no two of which the other one could be the older.
+ONE_LISTED = [
+    Package(name="liba", version="1.9", build=0, state="yanked"),
+    Package(name="liba", version="1.10", build=0),
+]
 
 
 @hypothesis_settings(
@@ -231,6 +236,7 @@ FOUR_BYTES = RetentionSettings(pattern="conda/**", keep_last=0, keep_size=4)
 @given(world=worlds, policy=policies())
 @example(world=BUILDS, policy=LAST_TWO)
 @example(world=BUILDS, policy=FOUR_BYTES)
+@example(world=ONE_LISTED, policy=LAST_TWO)
 def test_it_does_what_the_model_says(registry, world, policy) -> None:
     """The plan is the model's; applied it leaves what the model leaves; then nothing is to do."""
     fill(registry, world)

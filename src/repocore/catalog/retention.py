@@ -163,10 +163,12 @@ def _oldest_of(newest: int) -> Any:
 
 def _oldest_version(newest: int) -> Any:
     """The last of so many newest listed versions of the row's package in its partition."""
+    # Grouped and not DISTINCT: SQLite 3.40 compares the first value for a row with the last one for
+    # the row before, and counts it twice.
     return (
         select(_newer.c.sort_key)
-        .distinct()
         .where(_of_package, _newer.c.partition == _r.c.partition)
+        .group_by(_newer.c.sort_key)
         .order_by(_newer.c.sort_key.desc())
         .limit(1)
         .offset(newest - 1)
