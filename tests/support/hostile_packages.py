@@ -53,10 +53,12 @@ class Content:
         return io.BytesIO(self.data)
 
 
-def facts(data: bytes, kind: str = "conda", subdir: str | None = None) -> FileFacts:
+def facts(
+    data: bytes, kind: str = "conda", subdir: str | None = None, limits: ArchiveLimits = LIMITS
+) -> FileFacts:
     """What the plugin finds in it; raises `InvalidPackageError`."""
     file = PackageFile.parse(f"{STEM}.{kind}")
-    return inspect_package(file, Content(data), LIMITS, subdir=subdir)
+    return inspect_package(file, Content(data), limits, subdir=subdir)
 
 
 def member(name: str, content: bytes = b"", **more: Any) -> tuple[tarfile.TarInfo, bytes]:

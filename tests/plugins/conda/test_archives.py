@@ -5,11 +5,13 @@ from __future__ import annotations
 import bz2
 import io
 import json
+import os
 import struct
 import tarfile
 import tracemalloc
 import zipfile
 
+import attrs
 import hostile_packages as made
 import pytest
 import zstandard
@@ -107,6 +109,18 @@ def test_bombs_are_refused_in_little_memory(bomb) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 12 << 20
+
+
+def test_members_that_nothing_was_sent_for_are_refused() -> None:
+    """T7: a few bytes name very many members, each of which is work."""
+    few = attrs.evolve(LIMITS, members=10_000, free_members=100)
+    empty, full = (
+        made.with_payload(*(member(f"f{n}", body) for n, body in enumerate(bodies)))
+        for bodies in ([b""] * 2000, [os.urandom(64) for _ in range(200)])
+    )
+    with pytest.raises(InvalidPackageError, match=r"more than \d+ files"):
+        facts(empty, limits=few)
+    assert facts(full, limits=few).package == "tide"
 
 
 def test_a_bomb_of_bzip2_is_refused() -> None:

@@ -50,6 +50,7 @@ def read_package(stream: BinaryIO, size: int, file: PackageFile, limits: Archive
 
     Raises `InvalidPackageError`, which says what is wrong and where.
     """
+    limits = _for_size(limits, size)
     reading = _Reading(limits)
     budget = Budget.of(size, limits)
     if file.kind == "conda":
@@ -62,6 +63,15 @@ def read_package(stream: BinaryIO, size: int, file: PackageFile, limits: Archive
     else:
         reading.take(Bzip2Reader(stream, budget, limits))
     return reading.close()
+
+
+def _for_size(limits: ArchiveLimits, size: int) -> ArchiveLimits:
+    """The limits, with no more members than a package of that size may have.
+
+    Members of a few bytes each are the most work for the least that is sent.
+    """
+    most = limits.free_members + size // limits.member_bytes
+    return limits if limits.members <= most else attrs.evolve(limits, members=most)
 
 
 def _check_metadata(text: bytes) -> None:

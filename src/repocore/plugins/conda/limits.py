@@ -37,6 +37,8 @@ class ArchiveLimits:
     ratio: int = _limit(200, "Bytes that one byte of a package may unpack to, on the average.")
     allowance: int = _limit(64 * _MIB, "Bytes that a package may unpack to whatever the ratio.")
     members: int = _limit(500_000, "Files, links and folders in a package.")
+    free_members: int = _limit(50_000, "Members that a package may have however small it is.")
+    member_bytes: int = _limit(16, "Bytes of a package for each member that it has besides.")
     window: int = _limit(128 * _MIB, "Memory that a package may ask for to be decompressed.")
     streams: int = _limit(
         1, "Compressed streams in a row: some clients read no further than the first."
