@@ -103,6 +103,15 @@ def test_copies_are_in_the_other_repository(stocked):
     assert len(names(stocked)) == 4
 
 
+def test_patterns_copy_nothing_that_is_yanked(stocked):
+    """Nor is it copied by its name."""
+    stocked("release", "yank", MAIN, "zlib/*/r1", "--yes")
+    stocked("release", "copy", MAIN, "*/*/r1", "--to", STABLE, "--yes")
+    assert names(stocked, STABLE) == ["png:r1"]
+    told = stocked.refused("release", "copy", MAIN, "zlib/1.3@_/_/r1", "--to", STABLE, "--yes")
+    assert "is yanked" in told["error"]
+
+
 @pytest.mark.parametrize("name", ["zlib/1.3@_/_/r9", "zlib/*/r9", "zlib", "**/none"])
 def test_a_name_that_means_nothing_is_an_error(stocked, name):
     """Beside others, too: then nothing is changed."""

@@ -591,6 +591,8 @@ def tell(fleet: Fleet) -> None:
     machine.change(1, 0, "delete", [newer, (linux, "nothing-1.0-0.conda")])
     machine.change(0, 0, "yank", [newer, (linux, "nothing-1.0-0.conda")])
     machine.copy(0, 0, "copy", [newer, other, (linux, "tool-1.0-0.conda")])
+    machine.change(0, 0, "yank", [other])
+    machine.copy(0, 0, "copy", [other])
     machine.upload(1, 0, by_name[f"{linux}/liba-2.0-0.conda!"], "quetz", force=True)
     machine.copy(0, 0, "promote", [(linux, "liba-1.0-0.conda"), other])
     said: dict[str, Any] = {

@@ -54,6 +54,14 @@ def test_a_copy_outlives_its_source(both) -> None:
         assert stream.read() == b"recipe r1"
 
 
+def test_what_is_yanked_is_not_copied(both) -> None:
+    """It was withdrawn; nothing of the others is copied either."""
+    both.admin.releases.yank(MAIN, ZLIB, "r1")
+    with pytest.raises(RejectedError, match=r"r1 of conan/main/.* is yanked"):
+        both.admin.releases.copy(MAIN, [(ZLIB, "r2"), (ZLIB, "r1")], STABLE)
+    assert released(both, STABLE) == []
+
+
 def test_copying_again_changes_nothing(both) -> None:
     """Idempotent."""
     both.admin.releases.copy(MAIN, [(ZLIB, "r1")], STABLE)

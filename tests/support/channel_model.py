@@ -91,9 +91,8 @@ class Channel:
             return 201
         if found is not None and package is not None and not (force and self.overwrite):
             return 409
-        # Who replaces a yanked file has not put it back.
-        yanked = found is not None and found.yanked
-        self.held[key] = Held(content, span, package, yanked)
+        # Listed, though what it replaces was yanked: the next index has what was uploaded.
+        self.held[key] = Held(content, span, package)
         self.gone.discard(key)
         self.born.add(key[0])
         return 201
@@ -119,6 +118,8 @@ class Channel:
         wanted = sorted(set(keys))
         if not set(wanted) <= self.held.keys():
             return 404
+        if any(self.held[key].yanked for key in wanted):
+            return 422
         for key in wanted:
             there, mine = target.held.get(key), self.held[key]
             kept = mine.package is not None and not target.overwrite

@@ -198,12 +198,13 @@ def _publish(
 ) -> None:
     """Release what became whole; put an older release in front when it is announced again.
 
-    A release that is one file is published anew with other bytes, and keeps the time of an
-    importer: its partition is not ordered by time.
+    A release that is one file is published anew with other bytes, though it was yanked: who
+    uploads it finds it in the next index.  It keeps the time of an importer: its partition is not
+    ordered by time.
     """
     if change.facts.sole:
         if not row.released or replaced:
-            serial = drafts.publish(transaction, row, 0, change.released_at)
+            serial = drafts.publish(transaction, row, 0, change.released_at, anew=True)
             _tell_release(transaction, change, row, serial)
         return
     announces = change.facts.announces and change.released_at is None

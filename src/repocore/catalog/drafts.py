@@ -262,6 +262,8 @@ def _publishing(moment: Any) -> Any:
             changed=bindparam("serial"),
             section=bindparam("section"),
             released_at=case((moment > earliest, moment), else_=earliest),
+            # Announced again it stays yanked; other bytes are another package.
+            yanked_at=case((bindparam("anew"), None), else_=_r.c.yanked_at),
             removed_at=None,
             touched_at=None,
         )
@@ -272,17 +274,24 @@ _PUBLISH = Statement(lambda _: _publishing(now()))
 _PUBLISH_AT = Statement(lambda _: _publishing(bindparam("moment", type_=_r.c.released_at.type)))
 
 
-def publish(transaction: Transaction, row: ReleaseRow, before: int, at: int | None = None) -> int:
+def publish(
+    transaction: Transaction,
+    row: ReleaseRow,
+    before: int,
+    at: int | None = None,
+    *,
+    anew: bool = False,
+) -> int:
     """Give a release the next serial, which is returned, and a time later than ``before``.
 
-    The time is ``at``, or now.
+    The time is ``at``, or now.  A release that is published ``anew`` is not yanked any more.
     """
     [(serial,)] = transaction.rows(_SERIAL, repository=row.repository, within=row.partition)
+    values = {"serial": serial, "earliest": before + 1, "section": row.section, "anew": anew}
     if at is None:
-        _change(transaction, _PUBLISH, row, serial=serial, section=row.section, earliest=before + 1)
+        _change(transaction, _PUBLISH, row, **values)
     else:
-        moment = {"moment": at, "earliest": before + 1, "section": row.section}
-        _change(transaction, _PUBLISH_AT, row, serial=serial, **moment)
+        _change(transaction, _PUBLISH_AT, row, moment=at, **values)
     return serial
 
 

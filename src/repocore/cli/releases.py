@@ -52,8 +52,13 @@ def _name(pair: Pair) -> str:
     return "/".join(pair)
 
 
-def _found(session: Session, address: str, names: Sequence[str]) -> Iterator[Release]:
-    """The releases that are meant; raises `ReleaseMissingError` for a name that means none."""
+def _found(
+    session: Session, address: str, names: Sequence[str], *, listed: bool = False
+) -> Iterator[Release]:
+    """The releases that are meant; raises `ReleaseMissingError` for a name that means none.
+
+    With ``listed``, a pattern means none that is yanked.
+    """
     for written in names:
         if _GLOB.isdisjoint(written):
             partition, _, name = written.rpartition("/")
@@ -64,14 +69,18 @@ def _found(session: Session, address: str, names: Sequence[str]) -> Iterator[Rel
                 raise ReleaseMissingError(message) from error
     globs = [written for written in names if not _GLOB.isdisjoint(written)]
     if globs or not names:
-        yield from _matching(session, address, globs)
+        yield from _matching(session, address, globs, listed=listed)
 
 
-def _matching(session: Session, address: str, globs: Sequence[str]) -> Iterator[Release]:
+def _matching(
+    session: Session, address: str, globs: Sequence[str], *, listed: bool
+) -> Iterator[Release]:
     """Those that look like one of the patterns; all where there are none."""
     patterns = [re.compile(translate(glob)) for glob in globs]
     used: set[int] = set()
     for one in session.releases.all(address):
+        if listed and one.yanked_at:
+            continue
         name = _name(_pair(one))
         fitting = {place for place, pattern in enumerate(patterns) if pattern.match(name)}
         used |= fitting
@@ -141,14 +150,17 @@ def _change(
     ask: str,
     done: str,
     work: Callable[[Session, Sequence[Pair]], object],
+    *,
+    listed: bool = False,
 ) -> None:
     """Tell what is meant, ask, and do it, `AT_ONCE` in a transaction.
 
-    ``ask`` and ``done`` have a place for what it is done to.
+    ``ask`` and ``done`` have a place for what it is done to; patterns mean none that is yanked
+    where only what is ``listed`` is meant.
     """
     address = given["address"]
     with state.session() as session:
-        found = _found(session, address, given["names"])
+        found = _found(session, address, given["names"], listed=listed)
         pairs = list(dict.fromkeys(_pair(one) for one in found))
         counted = f"{len(pairs)} release{'' if len(pairs) == 1 else 's'} of {address}"
         if given["dry_run"]:
@@ -244,7 +256,8 @@ def _copy(
     def work(session: Session, some: Sequence[Pair]) -> None:
         session.releases.copy(address, some, target, promote=promote)
 
-    _change(state, given, f"{ask} {{}} to {place}", f"{done} {{}} to {place}", work)
+    asked, told = f"{ask} {{}} to {place}", f"{done} {{}} to {place}"
+    _change(state, given, asked, told, work, listed=True)
 
 
 for _command in (list_, show_, yank, unyank, delete, copy, promote):

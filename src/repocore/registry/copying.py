@@ -81,6 +81,11 @@ def _read(
             if release is None:
                 message = f"There is no {name} in {source}/{partition}."
                 raise ReleaseMissingError(message)
+            if release.yanked_at is not None:
+                message = (
+                    f"{name} of {source}/{partition} is yanked; put it back before it is copied."
+                )
+                raise RejectedError(message)
             own = files.of_release(connection, repository.id, source, partition, name)
             section, extra = drafts.beside(connection, repository.id, partition, name)
             found.append(_Source(release, own, section, extra))

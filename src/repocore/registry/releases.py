@@ -217,7 +217,7 @@ class Releases:
         stays.  Requires READ of the source, and WRITE of each in the target; with ``promote``,
         PROMOTE instead.  Raises `ReleaseMissingError`, `ImmutableFileError` where the target has
         other bytes, `UploadRejectedError` (a plugin's veto), `QuotaExceededError`, and
-        `RejectedError` for more than `AT_ONCE`.
+        `RejectedError` for one that is yanked, and for more than `AT_ONCE`.
         """
         return copy_releases(
             self._context,

@@ -69,6 +69,20 @@ def test_force_replaces_where_the_policy_lets_it(channel, zlib) -> None:
     assert record["sha256"] == other.sha256
 
 
+def test_what_replaces_a_yanked_file_is_listed(channel, zlib) -> None:
+    """It is another package; the same bytes again are no news, and stay yanked."""
+    channel.admin.repositories.configure(MAIN, policy=Policy(overwrite=True))
+    channel.put(zlib)
+    channel.admin.releases.yank(MAIN, "linux-64", zlib.file)
+    assert channel.put(zlib, query="?force=true").status == 201
+    assert channel.repodata("linux-64")["packages.conda"] == {}
+    other = package("linux-64", zlib.file, payload=b"other")
+    assert channel.put(other, query="?force=true").status == 201
+    document = channel.repodata("linux-64")
+    assert document["packages.conda"][zlib.file]["sha256"] == other.sha256
+    assert document["removed"] == []
+
+
 def test_deleting_takes_it_out_of_every_index(channel, zlib, tide) -> None:
     """204, then 404; the index names it as removed."""
     channel.put(zlib)
