@@ -287,7 +287,12 @@ def publish(
     The time is ``at``, or now.  A release that is published ``anew`` is not yanked any more.
     """
     [(serial,)] = transaction.rows(_SERIAL, repository=row.repository, within=row.partition)
-    values = {"serial": serial, "earliest": before + 1, "section": row.section, "anew": anew}
+    values: dict[str, Any] = {
+        "serial": serial,
+        "earliest": before + 1,
+        "section": row.section,
+        "anew": anew,
+    }
     if at is None:
         _change(transaction, _PUBLISH, row, **values)
     else:
