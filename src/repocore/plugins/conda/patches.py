@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, cast
 
 import attrs
@@ -166,7 +167,7 @@ def instructions_of(query: ReleaseQuery) -> Instructions:
     for chunk in query.listed([PATCH_PACKAGE]):
         for release in chunk:
             if release.section == PATCH_SECTION:
-                return parse_instructions(release.extra)
+                return _parsed(release.extra)
     return NOTHING
 
 
@@ -188,6 +189,10 @@ def parse_instructions(content: bytes) -> Instructions:
         remove=_names(document, "remove"),
         revoke=_names(document, "revoke"),
     )
+
+
+#: Each upload to a subdir asks for its instructions again; a large set takes longer than a shard.
+_parsed = lru_cache(maxsize=2)(parse_instructions)
 
 
 def _parse(content: bytes) -> Any:
