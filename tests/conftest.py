@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,29 @@ settings.register_profile("nightly", max_examples=5000, **PROFILE)
 settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
 )
+
+# Tests of these folders start whole servers and clients, or try very many cases.  What they reach
+# is no measure of the tests beside the code, and tracing would take half as long again.
+UNTRACED = {"clients", "docs", "kill", "machines", "memory", "promises", "servers"}
+# Where coverage tells a process that is started from a test to trace itself.
+TRACING = "COVERAGE_PROCESS_CONFIG"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is run without tracing."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here) and item.path.relative_to(here).parts[0] in UNTRACED:
+            item.add_marker(pytest.mark.no_cover)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Have what an untraced test starts be untraced as well."""
+    with pytest.MonkeyPatch.context() as patch:
+        if item.get_closest_marker("no_cover"):
+            patch.delenv(TRACING, raising=False)
+        return (yield)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -94,7 +94,7 @@ class OneKey(MemoryStorage):
 @pytest.mark.parametrize(
     "fault",
     # The last needs a chain of steps that chance takes minutes to walk.
-    [Torn, Forgetful, pytest.param(OneKey, marks=pytest.mark.slow)],
+    [Forgetful, *(pytest.param(fault, marks=pytest.mark.slow) for fault in (Torn, OneKey))],
 )
 def test_planted_fault_is_found(fault):
     """A storage that loses, keeps or confuses objects does not pass."""

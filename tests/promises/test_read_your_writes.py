@@ -618,11 +618,19 @@ def tell(fleet: Fleet) -> None:
     machine.change(0, 0, "delete", sorted(machine.channels[0].held))
 
 
-both_fleets = pytest.mark.parametrize("fleet", [in_this_process, as_processes])
 MakeFleet = Callable[[Path, str], contextlib.AbstractContextManager[Fleet]]
 
 
-@both_fleets
+@pytest.mark.parametrize(
+    ("fleet", "database_url"),
+    [
+        pytest.param(in_this_process, "postgres", marks=pytest.mark.postgres),
+        (as_processes, "sqlite"),
+        pytest.param(in_this_process, "sqlite", marks=pytest.mark.slow),
+        pytest.param(as_processes, "postgres", marks=[pytest.mark.slow, pytest.mark.postgres]),
+    ],
+    indirect=["database_url"],
+)
 def test_every_server_shows_what_any_has_accepted(
     fleet: MakeFleet, tmp_path: Path, database_url: str
 ) -> None:
