@@ -42,6 +42,8 @@ _REFUSAL: Final = 400
 SMALL = 1 << 16
 _SHORT: Final = "The server has lost stored bytes; its administrator runs `repocore check`."
 _WORD = re.compile(r"[A-Za-z0-9._+-]+\Z")
+# What `quote` would leave as it is: the names of nearly all stored objects.
+_HARMLESS = re.compile(r"[A-Za-z0-9._/-]+\Z")
 
 _NOSNIFF: Final = ("X-Content-Type-Options", "nosniff")
 # Answers are for whoever asked, and a login's is a secret.
@@ -62,6 +64,7 @@ class Sender:
 
     def __init__(self, settings: WebSettings) -> None:
         self._settings = settings
+        self._prefix = settings.sendfile_prefix.rstrip("/")
 
     def send(
         self,
@@ -136,7 +139,10 @@ class Sender:
             name = "X-Accel-Redirect" if settings.sendfile == "x-accel" else "X-Sendfile"
             if environ["REQUEST_METHOD"] == "GET":
                 content.served()
-            where = f"{settings.sendfile_prefix.rstrip('/')}/{quote(content.location)}"
+            where = content.location
+            if not _HARMLESS.match(where):
+                where = quote(where)
+            where = f"{self._prefix}/{where}"
             return 200, (name, where)
         # A storage's URL is signed for one method, and that is GET.
         if settings.redirect and environ["REQUEST_METHOD"] == "GET":

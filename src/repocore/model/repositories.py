@@ -6,6 +6,7 @@ import enum
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import attrs
@@ -61,6 +62,7 @@ class Repository:
         return f"{self.format}/{self.name}"
 
 
+@lru_cache(maxsize=1024)
 def split_address(address: str) -> tuple[str, str]:
     """Split ``format/name``; raises `InvalidPathError` where it is not an address."""
     kind, slash, name = address.partition("/")

@@ -11,7 +11,14 @@ from repocore.ports import Storage
 __all__ = ["body_of"]
 
 
-def body_of(storage: Storage, file: File, served: Callable[[], None] = lambda: None) -> FileContent:
+def body_of(
+    storage: Storage,
+    file: File,
+    served: Callable[[], None] = lambda: None,
+    *,
+    serial: int | None = None,
+    late: bool = False,
+) -> FileContent:
     """The file's bytes, wherever the storage has them; ``served`` is told once they are sent."""
     return FileContent(
         file=file,
@@ -21,4 +28,6 @@ def body_of(storage: Storage, file: File, served: Callable[[], None] = lambda: N
         ),
         location=storage.location(file.key),
         served=served,
+        serial=serial,
+        late=late,
     )

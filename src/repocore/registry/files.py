@@ -61,7 +61,10 @@ class Files:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._uploading = Uploading(context)
+
+    @property
+    def _uploading(self) -> Uploading:
+        return Uploading(self._context)
 
     def put(  # noqa: PLR0913 - what a sender or an importer knows of a body
         self,

@@ -65,6 +65,7 @@ class Indexing:
         self._locks: dict[tuple[int, str, str], threading.Lock] = {}
         self._lock = threading.Lock()
         self._changing: dict[tuple[int, str, str], int] = {}
+        self._variants: dict[tuple[int, str], tuple[StoredRepository, str]] = {}
         #: How often a reader got an older generation because the newest took too long.
         self.late = 0
 
@@ -102,7 +103,7 @@ class Indexing:
         if state.serial is None and not indexer.standing(partition):
             raise FileMissingError
         late = False
-        variant = _variant(indexer, stored)
+        variant = self._variant(indexer, stored)
         wanted = state.serial or 0
         if not state.satisfies(wanted, variant):
             late = not self._ensure(stored, indexer, partition, wanted)
@@ -138,12 +139,16 @@ class Indexing:
         file = file_of(address, path, (*columns, generation or ""))
         if late:
             self.late += 1
-        storage = self._services.storage
         if content is None:
-            body = body_of(storage, file)
-        else:
-            body = FileContent(file=file, open=_slices(content), url=_nowhere, location=None)
-        return attrs.evolve(body, serial=state.made, late=late)
+            return body_of(self._services.storage, file, serial=state.made, late=late)
+        return FileContent(
+            file=file,
+            open=_slices(content),
+            url=_nowhere,
+            location=None,
+            serial=state.made,
+            late=late,
+        )
 
     def _ensure(
         self, stored: StoredRepository, indexer: Indexer, partition: str, wanted: int
@@ -175,7 +180,17 @@ class Indexing:
         self, stored: StoredRepository, indexer: Indexer, partition: str, wanted: int
     ) -> bool:
         rows = self._services.catalog.hot.document(stored.id, partition, indexer.kind, "")[1]
-        return _State.of(rows[0]).satisfies(wanted, _variant(indexer, stored))
+        return _State.of(rows[0]).satisfies(wanted, self._variant(indexer, stored))
+
+    def _variant(self, indexer: Indexer, stored: StoredRepository) -> str:
+        """What else than releases goes into the documents, as one word."""
+        known = self._variants.get((stored.id, indexer.kind))
+        if known is not None and known[0] is stored:
+            return known[1]
+        text = canonical([indexer.variant, dict(stored.value.options), stored.value.address])
+        variant = hashlib.blake2b(text, digest_size=8).hexdigest()
+        self._variants[stored.id, indexer.kind] = (stored, variant)
+        return variant
 
     def _make(self, stored: StoredRepository, indexer: Indexer, partition: str) -> None:
         """Make and publish a generation of the newest serial."""
@@ -187,7 +202,7 @@ class Indexing:
 
     def _tried(self, stored: StoredRepository, indexer: Indexer, partition: str) -> bool:
         services = self._services
-        variant = _variant(indexer, stored)
+        variant = self._variant(indexer, stored)
         started = time.monotonic()
         with services.catalog.snapshot() as connection:
             serial = documents.serial(connection, stored.id, partition) or 0
@@ -221,12 +236,6 @@ def _slices(content: bytes) -> Callable[[int, int | None], BinaryIO]:
 
 def _nowhere(_lifetime: timedelta) -> None:
     """No storage serves it."""
-
-
-def _variant(indexer: Indexer, stored: StoredRepository) -> str:
-    """What else than releases goes into the documents, as one word."""
-    text = canonical([indexer.variant, dict(stored.value.options), stored.value.address])
-    return hashlib.blake2b(text, digest_size=8).hexdigest()
 
 
 def _name(stored: StoredRepository, partition: str, indexer: Indexer) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 from repocore.model import Action, Principal, Resource
@@ -30,42 +29,42 @@ class Session:
         context.session = self
         self._context = context
 
-    @cached_property
+    @property
     def repositories(self) -> Repositories:
         """The repositories of the installation."""
         return Repositories(self._context)
 
-    @cached_property
+    @property
     def files(self) -> Files:
         """The files of its repositories."""
         return Files(self._context)
 
-    @cached_property
+    @property
     def releases(self) -> Releases:
         """The releases that they belong to."""
         return Releases(self._context)
 
-    @cached_property
+    @property
     def accounts(self) -> Accounts:
         """Accounts, groups, tokens and rules."""
         return Accounts(self._context)
 
-    @cached_property
+    @property
     def jobs(self) -> Jobs:
         """Background work."""
         return Jobs(self._context)
 
-    @cached_property
+    @property
     def upkeep(self) -> Upkeep:
         """Check, collect, export."""
         return Upkeep(self._context)
 
-    @cached_property
+    @property
     def retention(self) -> Retention:
         """What no policy keeps any more."""
         return Retention(self._context)
 
-    @cached_property
+    @property
     def statistics(self) -> Statistics:
         """How much there is, and how much it is used."""
         return Statistics(self._context)

@@ -28,6 +28,7 @@ __all__ = ["ChanneldataIndexer"]
 #: Another number makes every document of this module anew.
 _CODE: Final = 1
 _NAME: Final = "channeldata.json"
+_NAMES: Final = (_NAME, f"{_NAME}.zst")
 
 _FLAGS: Final = (
     "activate.d",
@@ -73,11 +74,11 @@ class ChanneldataIndexer:
 
     def partition(self, path: FilePath) -> str | None:
         """The whole repository, for one of its paths."""
-        return "" if path.parts in {(_NAME,), (f"{_NAME}.zst",)} else None
+        return "" if len(path.parts) == 1 and path.name in _NAMES else None
 
     def paths(self, partitions: Sequence[str]) -> Iterable[FilePath]:
         """The one of the channel, in both encodings."""
-        return (FilePath((_NAME,)), FilePath((f"{_NAME}.zst",)))
+        return [FilePath((name,)) for name in _NAMES]
 
     def is_immutable(self, path: FilePath) -> bool:
         """They are not."""

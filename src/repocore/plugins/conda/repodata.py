@@ -46,6 +46,19 @@ _UNPATCHED: Final = "repodata_from_packages.json"
 Row = tuple[str, str, int, bytes]
 
 
+def _stem(of: RepodataIndexer) -> str:
+    return _STEM if of.patched else _UNPATCHED
+
+
+def _has_bzip2(of: RepodataIndexer) -> bool:
+    return of.patched and of.settings.bz2
+
+
+def _all_names(of: RepodataIndexer) -> tuple[str, ...]:
+    suffixes = ("", ".zst", ".bz2") if _has_bzip2(of) else ("", ".zst")
+    return tuple(_stem(of) + suffix for suffix in suffixes)
+
+
 @attrs.frozen(kw_only=True)
 class RepodataIndexer:
     """Makes ``repodata.json``; or, with ``patched`` false, ``repodata_from_packages.json``.
@@ -56,6 +69,9 @@ class RepodataIndexer:
     settings: CondaSettings
     patched: bool = True
     format: str = attrs.field(default="conda", init=False)
+    _names: tuple[str, ...] = attrs.field(
+        init=False, default=attrs.Factory(_all_names, takes_self=True)
+    )
 
     @property
     def kind(self) -> str:
@@ -65,25 +81,12 @@ class RepodataIndexer:
     @property
     def variant(self) -> str:
         """The code's number, and which encodings there are."""
-        return f"{_CODE} {self.settings.zstd_level} {self._bzip2}"
-
-    @property
-    def _stem(self) -> str:
-        return _STEM if self.patched else _UNPATCHED
-
-    @property
-    def _bzip2(self) -> bool:
-        return self.patched and self.settings.bz2
+        return f"{_CODE} {self.settings.zstd_level} {_has_bzip2(self)}"
 
     def partition(self, path: FilePath) -> str | None:
         """The subdir of one of its paths."""
         mine = len(path.parts) == 2 and path.name in self._names  # noqa: PLR2004 - subdir and name
         return path.parts[0] if mine else None
-
-    @property
-    def _names(self) -> tuple[str, ...]:
-        suffixes = ("", ".zst", ".bz2") if self._bzip2 else ("", ".zst")
-        return tuple(self._stem + suffix for suffix in suffixes)
 
     def paths(self, partitions: Sequence[str]) -> Iterable[FilePath]:
         """One in each subdir, in all encodings."""
@@ -100,9 +103,9 @@ class RepodataIndexer:
     def make(self, query: ReleaseQuery, output: DocumentOutput) -> None:
         """Write all encodings side by side."""
         instructions = instructions_of(query) if self.patched else NOTHING
-        path = FilePath((query.partition, self._stem))
+        path = FilePath((query.partition, _stem(self)))
         removed: list[str] = []
-        with open_json(output, path, self.settings, bzip2=self._bzip2) as write:
+        with open_json(output, path, self.settings, bzip2=_has_bzip2(self)) as write:
             write_repodata(write, query, patched_rows(query, instructions, removed), removed)
 
 

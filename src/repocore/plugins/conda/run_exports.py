@@ -24,6 +24,7 @@ __all__ = ["RunExportsIndexer"]
 #: Another number makes every document of this module anew.
 _CODE: Final = 1
 _NAME: Final = "run_exports.json"
+_NAMES: Final = (_NAME, f"{_NAME}.zst")
 _V2: Final = ".conda"
 
 
@@ -42,12 +43,12 @@ class RunExportsIndexer:
 
     def partition(self, path: FilePath) -> str | None:
         """The subdir of one of its paths."""
-        mine = len(path.parts) == 2 and path.name in {_NAME, f"{_NAME}.zst"}  # noqa: PLR2004
+        mine = len(path.parts) == 2 and path.name in _NAMES  # noqa: PLR2004
         return path.parts[0] if mine else None
 
     def paths(self, partitions: Sequence[str]) -> Iterable[FilePath]:
         """One in each subdir, in both encodings."""
-        return in_subdirs(partitions, _NAME, f"{_NAME}.zst")
+        return in_subdirs(partitions, *_NAMES)
 
     def is_immutable(self, path: FilePath) -> bool:
         """They are not."""
