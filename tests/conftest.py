@@ -24,9 +24,10 @@ settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
 )
 
-# Tests of these folders start whole servers and clients, or try very many cases.  What they reach
+# Tests of these folders and files start whole servers and clients, or try very many cases.  What they reach
 # is no measure of the tests beside the code, and tracing would take half as long again.
 UNTRACED = {"clients", "docs", "kill", "machines", "memory", "promises", "servers"}
+UNTRACED |= {"test_moving.py", "test_serving.py"}
 # Where coverage tells a process that is started from a test to trace itself.
 TRACING = "COVERAGE_PROCESS_CONFIG"
 
@@ -35,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what is run without tracing."""
     here = Path(__file__).parent
     for item in items:
-        if item.path.is_relative_to(here) and item.path.relative_to(here).parts[0] in UNTRACED:
+        if item.path.is_relative_to(here) and UNTRACED & {*item.path.relative_to(here).parts}:
             item.add_marker(pytest.mark.no_cover)
 
 
