@@ -8,7 +8,7 @@ import zipfile
 import zlib
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from repocore.errors import InvalidPackageError
 from repocore.plugins.conda.zips import read_directory
@@ -150,6 +150,7 @@ HONEST = built()
 
 
 @given(st.integers(0, len(HONEST) - 1), st.integers(0, 255))
+@example(HONEST.index(b"PK\1\2") + 6, 64)
 def test_a_changed_byte_changes_nothing_or_is_refused(place, value):
     """Of what is accepted, Python finds the same members with the same content."""
     data = bytearray(HONEST)

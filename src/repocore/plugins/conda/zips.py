@@ -35,6 +35,8 @@ _HARMLESS: Final = frozenset({_ZIP64, 0x000A, 0x5455, 0x5855, 0x7855, 0x7875})
 _DESCRIBED: Final = 0x0008  # what libarchive sets: the checksum follows the content
 _UTF8: Final = 0x0800
 _MEMBERS: Final = 3
+#: The version of the format above which readers give up (APPNOTE 4.4.3: 6.3).
+_NEWEST: Final = 63
 _MOST_DIRECTORY: Final = 4096  # of three members with names of CEP 26
 
 
@@ -137,14 +139,15 @@ def _entries(directory: bytes) -> list[_Entry]:
         if len(directory) < at + _CENTRAL.size:
             raise _refused("its directory is not whole")
         fields = _CENTRAL.unpack_from(directory, at)
-        signature, _, _, flags, method, _, _, crc, packed, size, name, extra, comment = fields[:13]
+        signature, _, needed, flags, method, _, _, crc, packed, size, name, extra = fields[:12]
+        comment = fields[12]
         disk, _, _, offset = fields[13:]
         at += _CENTRAL.size
         data = directory[at : at + name + extra]
         at += name + extra
         if signature != b"PK\1\2" or comment or disk or len(data) != name + extra:
             raise _refused("its directory is not usable")
-        if method or flags & ~(_UTF8 | _DESCRIBED):
+        if method or flags & ~(_UTF8 | _DESCRIBED) or needed & 0xFF > _NEWEST:
             raise _refused("a member is not stored as it is")
         packed, size, offset = _sizes(data[name:], packed, size, offset)
         if packed != size:
