@@ -52,12 +52,14 @@ from repocore.errors import (
 )
 from repocore.markers import hookimpl, hookspec
 from repocore.model import (
+    ROLES,
     Account,
     AccountChanged,
     Action,
     Anonymous,
     ApiKey,
     Bearer,
+    Binding,
     Blob,
     BlobKey,
     Checksums,
@@ -92,6 +94,7 @@ from repocore.model import (
     Repository,
     RepositoryChanged,
     Resource,
+    Role,
     Rule,
     SigningKey,
     Survey,
@@ -110,6 +113,7 @@ if TYPE_CHECKING:
     from repocore.registry import Registry, Session
 
 __all__ = [
+    "ROLES",
     "AccessDeniedError",
     "AccessError",
     "Account",
@@ -120,6 +124,7 @@ __all__ = [
     "ApiKey",
     "AuthenticatorError",
     "Bearer",
+    "Binding",
     "Blob",
     "BlobKey",
     "BlobMissingError",
@@ -180,6 +185,7 @@ __all__ = [
     "RepositoryChanged",
     "RepositoryMissingError",
     "Resource",
+    "Role",
     "Rule",
     "Session",
     "Settings",

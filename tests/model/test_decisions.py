@@ -34,7 +34,7 @@ RULES = st.lists(
         actions=st.frozensets(st.sampled_from([Action.READ, Action.WRITE]), min_size=1),
         pattern=st.sampled_from(PATTERNS),
         effect=st.sampled_from(Effect),
-        tier=st.sampled_from(Tier),
+        tier=st.sampled_from([tier for tier in Tier if tier is not Tier.ROLE]),
     ),
     max_size=6,
 )

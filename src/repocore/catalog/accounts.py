@@ -23,7 +23,9 @@ __all__ = [
     "change_account",
     "find_account",
     "find_token",
+    "foreign_prefix",
     "groups",
+    "is_foreign",
     "keys",
     "list_accounts",
     "list_tokens",
@@ -32,6 +34,7 @@ __all__ = [
     "remove_account",
     "remove_member",
     "remove_rule",
+    "remove_token",
     "revoke_token",
     "rules",
     "use_token",
@@ -69,13 +72,21 @@ def password_hash(connection: Connection, name: str) -> str | None:
     return connection.scalar(select(_a.c.password_hash).where(_a.c.name == name))
 
 
-def add_account(transaction: Transaction, name: str, password_hash: str | None, email: str) -> bool:
+def add_account(
+    transaction: Transaction,
+    name: str,
+    password_hash: str | None,
+    email: str,
+    *,
+    service: bool = False,
+) -> bool:
     """Insert one; False where the name is taken."""
     values = {
         "name": name,
         "password_hash": password_hash,
         "email": email,
         "disabled": False,
+        "service": service,
         "created_at": now(),
     }
     added = transaction.insert_missing(_a, values)
@@ -95,7 +106,8 @@ def remove_account(transaction: Transaction, name: str) -> bool:
     """Delete an account with its tokens and memberships; False where there is none."""
     removed = transaction.execute(delete(_a).where(_a.c.name == name)).rowcount
     # Whoever gets the name next starts without the grants of the one before.
-    transaction.execute(delete(_r).where(_r.c.subject == f"user:{name}"))
+    for table in (_r, tables.bindings):
+        transaction.execute(delete(table).where(table.c.subject == f"user:{name}"))
     transaction.bump_access()
     return removed == 1
 
@@ -143,14 +155,34 @@ def add_token(transaction: Transaction, account: str, values: Mapping[str, Any])
 
 
 def find_token(
-    connection: Connection, *, prefix: str | None = None, number: int | None = None
+    connection: Connection,
+    *,
+    prefix: str | None = None,
+    number: int | None = None,
+    secret_hash: str | None = None,
 ) -> tuple[Token, str, bool, bool] | None:
-    """A token, its hash, whether it is live, and whether its account is; by prefix or number."""
+    """A token, its hash, whether it is live, and whether its account is; by prefix, number or hash.
+
+    Only those whose secret was made elsewhere are found by their hash.
+    """
     live = _t.c.revoked_at.is_(None) & or_(_t.c.expires_at.is_(None), _t.c.expires_at > now())
-    mine = _t.c.prefix == prefix if prefix is not None else _t.c.id == number
+    if secret_hash is not None:
+        mine = _t.c.prefix == foreign_prefix(secret_hash)
+    else:
+        mine = _t.c.prefix == prefix if prefix is not None else _t.c.id == number
     statement = _tokens.add_columns(live.label("live"), _a.c.disabled).where(mine)
     row = connection.execute(statement).first()
     return None if row is None else (token_of(row), row.secret_hash, row.live, not row.disabled)
+
+
+def foreign_prefix(secret_hash: str) -> str:
+    """By what a token is found whose secret was made elsewhere; no prefix of ours begins so."""
+    return f"={secret_hash}"
+
+
+def is_foreign(prefix: str) -> bool:
+    """Whether a token's secret was made elsewhere."""
+    return prefix.startswith("=")
 
 
 def list_tokens(connection: Connection, account: str | None) -> list[Token]:
@@ -165,6 +197,12 @@ def revoke_token(transaction: Transaction, number: int) -> None:
     """Revoke a token; the first time counts."""
     revoked = func.coalesce(_t.c.revoked_at, now())
     transaction.execute(update(_t).where(_t.c.id == number).values(revoked_at=revoked))
+    transaction.bump_access()
+
+
+def remove_token(transaction: Transaction, number: int) -> None:
+    """Delete a token, as if it had never been."""
+    transaction.execute(delete(_t).where(_t.c.id == number))
     transaction.bump_access()
 
 

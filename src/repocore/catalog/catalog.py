@@ -22,7 +22,7 @@ __all__ = ["HEAD", "Catalog"]
 _log = logging.getLogger(__name__)
 
 #: The newest revision in ``migrations/versions``.
-HEAD = "0004"
+HEAD = "0005"
 _MIGRATING = 0x7265706F
 #: PostgreSQL ends one of two transactions that wait for each other.
 _GIVEN_UP = frozenset({"40P01", "40001"})

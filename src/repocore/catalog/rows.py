@@ -182,6 +182,7 @@ def account_of(row: Any, groups: Iterable[str]) -> Account:
         groups=frozenset(groups),
         email=row.email,
         disabled=row.disabled,
+        service=row.service,
         created_at=time_of(row.created_at),
     )
 

@@ -7,8 +7,9 @@
                   └─ files ───────────────────┘   files.(partition, release) names a release
                        └── digest → blobs         blobs.(digest, generation) names a stored object
     accounts ─┬─ tokens                           access.version: bumped by every change of
-              └─ groups                           repositories, accounts, groups, tokens, rules
-    rules · keys · downloads · events · access
+              └─ groups                           repositories, accounts, groups, tokens, rules,
+                                                  roles
+    rules · roles · bindings · keys · downloads · events · access
 
 Times are whole microseconds since 1970 (UTC) by the database's clock.  A release is a *draft*
 while ``released_at`` is null, a *tombstone* once ``removed_at`` is set, *visible* otherwise.
@@ -27,7 +28,9 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
     and_,
+    false,
     or_,
     text,
 )
@@ -36,6 +39,7 @@ __all__ = [
     "METADATA",
     "access",
     "accounts",
+    "bindings",
     "blobs",
     "documents",
     "downloads",
@@ -50,6 +54,7 @@ __all__ = [
     "partitions",
     "releases",
     "repositories",
+    "roles",
     "rules",
     "schedules",
     "tokens",
@@ -261,6 +266,7 @@ accounts = Table(
     Column("email", Text, nullable=False),
     Column("disabled", Boolean, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("service", Boolean, nullable=False, server_default=false()),
 )
 
 groups = Table(
@@ -296,6 +302,26 @@ rules = Table(
     Column("actions", Text, nullable=False),
     Column("pattern", Text, nullable=False),
     Column("effect", Text, nullable=False),
+)
+
+roles = Table(
+    "roles",
+    METADATA,
+    Column("name", _Name, primary_key=True),
+    Column("actions", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+bindings = Table(
+    "bindings",
+    METADATA,
+    Column("id", _Id, primary_key=True),
+    Column("subject", _Name, nullable=False),
+    Column("role", _Name, nullable=False),
+    Column("pattern", _Name, nullable=False),
+    UniqueConstraint("subject", "role", "pattern"),
+    sqlite_autoincrement=True,
 )
 
 keys = Table(

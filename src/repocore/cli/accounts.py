@@ -12,7 +12,7 @@ import click
 from repocore.cli.output import State, command, command_group, show, table
 from repocore.config import parse_duration
 from repocore.errors import RejectedError
-from repocore.model import Effect, Rule, Tier, Token, actions_of
+from repocore.model import Account, Effect, Rule, Tier, Token, actions_of
 
 if TYPE_CHECKING:  # SQLAlchemy takes half a second, which --help must not
     from repocore.registry import Session
@@ -64,25 +64,21 @@ _stdin = click.option("--password-stdin", is_flag=True, help="Read the password 
 @command("add")
 @click.argument("name")
 @_stdin
-@click.option("--no-password", is_flag=True, help="One that signs in by tokens only.")
+@click.option("--no-password", is_flag=True, help="One that another authenticator signs in.")
+@click.option("--service", is_flag=True, help="A machine's, which signs in by tokens only.")
 @click.option("--group", "groups", multiple=True, help="A group to join; may repeat.")
 @click.option("--email", default="", help="How to reach them.")
 def add_user(
-    state: State,
-    name: str,
-    *,
-    password_stdin: bool,
-    no_password: bool,
-    groups: Sequence[str],
-    email: str,
+    state: State, name: str, *, password_stdin: bool, no_password: bool, **given: Any
 ) -> None:
     """Add the account NAME."""
-    if password_stdin and no_password:
-        message = "--password-stdin and --no-password exclude each other."
+    without = no_password or given["service"]
+    if password_stdin and without:
+        message = "--password-stdin and an account without a password exclude each other."
         raise click.UsageError(message)
-    password = None if no_password else _password(from_stdin=password_stdin)
+    password = None if without else _password(from_stdin=password_stdin)
     with state.session(make=True) as session:
-        made = session.accounts.add(name, password, groups=groups, email=email)
+        made = session.accounts.add(name, password, **given)
     show(state, made, f"Added {name}.")
 
 
@@ -91,11 +87,13 @@ def list_users(state: State) -> None:
     """List the accounts."""
     with state.session() as session:
         found = session.accounts.list()
-    rows = [
-        (one.name, " ".join(sorted(one.groups)), one.email, "disabled" if one.disabled else "")
-        for one in found
-    ]
+    rows = [(one.name, " ".join(sorted(one.groups)), one.email, _kind(one)) for one in found]
     show(state, found, table(("NAME", "GROUPS", "EMAIL", ""), rows))
+
+
+def _kind(account: Account) -> str:
+    words = {"service": account.service, "disabled": account.disabled}
+    return " ".join(word for word, holds in words.items() if holds)
 
 
 @command("password")
@@ -224,7 +222,7 @@ def list_tokens(state: State, account: str | None) -> None:
             one.id,
             one.account,
             one.name,
-            f"rpc-{one.prefix}-…",
+            "of the settings" if one.prefix.startswith("=") else f"rpc-{one.prefix}-…",
             one.expires_at or "never",
             one.last_used_at or "never",
             _state_of(one),
@@ -243,6 +241,10 @@ def revoke_token(state: State, number: int) -> None:
     show(state, {"revoked": number}, f"Revoked token {number}.")
 
 
+#: What comes with roles is bound: `repocore role bind`.
+_TIERS = [tier.value for tier in Tier if tier is not Tier.ROLE]
+
+
 @command_group
 def rule() -> None:
     """Add, list and remove the rules that say who may do what."""
@@ -253,7 +255,7 @@ def rule() -> None:
 @click.option("--actions", required=True, help="read,write,overwrite,yank,delete,… or all.")
 @click.option("--pattern", required=True, help="format/name/package/version, or its beginning/**.")
 @click.option("--deny", is_flag=True, help="Deny instead of allow.")
-@click.option("--tier", type=click.Choice([tier.value for tier in Tier]), default="site")
+@click.option("--tier", type=click.Choice(_TIERS), default="site")
 @click.option("--position", type=int, help="Before which stored rule; the first is 0.")
 def add_rule(state: State, position: int | None, **given: Any) -> None:
     """Add a rule; in each tier the first that matches decides."""
@@ -296,8 +298,8 @@ def list_rules(state: State) -> None:
         found = registry.access.rules
     rows = [
         (
-            one.id,
-            one.tier.value,
+            one.id if one.role is None else "",
+            one.tier.value if one.role is None else f"role {one.role}",
             one.effect.value,
             one.subject,
             ",".join(sorted(action.value for action in one.actions)),

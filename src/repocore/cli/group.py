@@ -36,6 +36,8 @@ _COMMANDS: Final = {
     "group": ("accounts", "Put accounts into groups, and take them out."),
     "token": ("accounts", "Create, list and revoke API tokens."),
     "rule": ("accounts", "Say who may do what, where."),
+    "role": ("access", "Give roles to people and machines."),
+    "access": ("access", "Say why somebody may do something, and who may."),
     "check": ("upkeep", "Compare the catalog with what is stored."),
     "gc": ("upkeep", "Delete what nothing names any more."),
     "search": ("browsing", "Find Conan recipes by a pattern."),

@@ -6,6 +6,13 @@ file and the environment, `describing` lists every setting and writes them witho
 
 from __future__ import annotations
 
+from repocore.config.access import (
+    AccountSettings,
+    BindingSettings,
+    RoleSettings,
+    TokenSettings,
+    scope_rule,
+)
 from repocore.config.describing import (
     SettingDescription,
     describe_settings,
@@ -28,16 +35,20 @@ from repocore.config.structuring import structure_table
 from repocore.config.values import Secret, parse_duration, parse_size
 
 __all__ = [
+    "AccountSettings",
+    "BindingSettings",
     "JobSettings",
     "LimitSettings",
     "PluginSettings",
     "RepositorySettings",
     "RetentionSettings",
+    "RoleSettings",
     "RuleSettings",
     "ScheduleSettings",
     "Secret",
     "SettingDescription",
     "Settings",
+    "TokenSettings",
     "WebSettings",
     "describe_settings",
     "dump_settings",
@@ -48,6 +59,7 @@ __all__ = [
     "parse_size",
     "read_table",
     "says",
+    "scope_rule",
     "structure_table",
     "write_toml",
 ]

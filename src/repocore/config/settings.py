@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from repocore.config.access import AccountSettings, BindingSettings, RoleSettings
 from repocore.config.jobs import JobSettings, ScheduleSettings
 from repocore.config.retention import RetentionSettings
 from repocore.config.saying import (
@@ -56,6 +57,11 @@ def _subject(value: str) -> None:
 def _granting(value: tuple[Action, ...]) -> None:
     if not value:
         raise ValueError("a rule names at least one action")
+
+
+def _one_each(value: tuple[RoleSettings | AccountSettings, ...]) -> None:
+    if len({one.name for one in value}) < len(value):
+        raise ValueError("two have the same name")
 
 
 def _url(value: str | None) -> None:
@@ -243,7 +249,7 @@ class LimitSettings:
         metadata=says("How long documents named by their content outlive who named them."),
     )
     small_document: int = attrs.field(
-        default=4 << 20,
+        default=64 << 10,
         metadata=says(
             "Documents of up to that size are kept in the catalog, others in the storage.",
             check=_whole,
@@ -323,6 +329,15 @@ class Settings:
     )
     rule: tuple[RuleSettings, ...] = attrs.field(
         default=(), metadata=says("Rules of the site, in order.")
+    )
+    role: tuple[RoleSettings, ...] = attrs.field(
+        default=(), metadata=says("Roles beside those that are always there.", check=_one_each)
+    )
+    binding: tuple[BindingSettings, ...] = attrs.field(
+        default=(), metadata=says("Who holds which role, and where.")
+    )
+    account: tuple[AccountSettings, ...] = attrs.field(
+        default=(), metadata=says("Accounts that are made at start.", check=_one_each)
     )
     retention: tuple[RetentionSettings, ...] = attrs.field(
         default=(), metadata=says("What `repocore retention run` keeps, in order.")

@@ -38,14 +38,17 @@ from repocore.model.jobs import Job, JobOutput, JobProgress, JobState, Payload
 from repocore.model.paths import FilePath, check_segment
 from repocore.model.releases import DraftRelease, Release, release_key
 from repocore.model.repositories import Mode, Policy, Repository, split_address
+from repocore.model.roles import ROLES, Binding, Role
 
 __all__ = [
+    "ROLES",
     "Account",
     "AccountChanged",
     "Action",
     "Anonymous",
     "ApiKey",
     "Bearer",
+    "Binding",
     "Blob",
     "BlobKey",
     "Checksums",
@@ -80,6 +83,7 @@ __all__ = [
     "Repository",
     "RepositoryChanged",
     "Resource",
+    "Role",
     "Rule",
     "SigningKey",
     "Survey",

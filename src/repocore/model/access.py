@@ -64,6 +64,8 @@ class Tier(enum.Enum):
     DENY = "deny"
     #: Rules of one repository.
     REPOSITORY = "repository"
+    #: What comes with the roles that somebody holds; it only allows.
+    ROLE = "role"
     #: Rules of the whole site; a private repository is out of their reach.
     SITE = "site"
 
@@ -199,9 +201,14 @@ class Rule:
     tier: Tier = Tier.SITE
     #: The number by which a stored rule is removed; None for one from the settings.
     id: int | None = None
+    #: The role that it comes with, in the tier of roles.
+    role: str | None = None
 
     def __attrs_post_init__(self) -> None:
         Pattern.compile(self.pattern)
+        if self.tier is Tier.ROLE and (self.role is None or self.effect is not Effect.ALLOW):
+            message = "What comes with a role is a binding of that role, and it only allows."
+            raise RejectedError(message)
         kind, colon, name = self.subject.partition(":")
         if self.subject not in {"*", "+", "anonymous"} and not (
             colon and name and kind in {"user", "group"}

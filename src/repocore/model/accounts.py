@@ -34,6 +34,8 @@ class Account:
     groups: frozenset[str] = frozenset()
     email: str = ""
     disabled: bool = False
+    #: A machine's, which signs in by tokens only.
+    service: bool = False
     created_at: datetime
 
 

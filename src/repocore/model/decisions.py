@@ -29,6 +29,7 @@ __all__ = [
     "check_grain",
     "compiled",
     "decide",
+    "deciding",
     "in_force",
     "scope_allows",
     "scope_survey",
@@ -57,13 +58,21 @@ def decide(
     rules: Iterable[Rule], principal: Principal, action: Action, resource: Resource
 ) -> bool | None:
     """What ordered rules (tier by tier) say; None where none of them has an opinion."""
+    rule = deciding(rules, principal, action, resource)
+    return None if rule is None else rule.effect is Effect.ALLOW
+
+
+def deciding(
+    rules: Iterable[Rule], principal: Principal, action: Action, resource: Resource
+) -> Rule | None:
+    """The first of ordered rules that has an opinion."""
     for rule in rules:
         if (
             action in rule.actions
             and principal.is_subject(rule.subject)
             and compiled(rule.pattern).matches(resource)
         ):
-            return rule.effect is Effect.ALLOW
+            return rule
     return None
 
 

@@ -23,9 +23,8 @@ def repocore_authenticate(registry: Registry, credentials: Credentials) -> Princ
     match credentials:
         case ApiKey(value) | Bearer(value) if value.startswith(TOKEN_PREFIX):
             return _principal(registry, value, ANYBODY)
-        case ApiKey():
-            message = "The token is not valid."
-            raise NotAuthenticatedError(message)
+        case ApiKey(value):
+            return _principal(registry, value, ANYBODY)
         case Password(username, password) if password.startswith(TOKEN_PREFIX):
             return _principal(registry, password, username)
         case _:

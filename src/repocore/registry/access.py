@@ -16,25 +16,44 @@ from typing import Final
 
 import attrs
 
-from repocore.catalog import Catalog, accounts, repositories
+from repocore.catalog import Catalog, accounts, repositories, roles
 from repocore.catalog.rows import StoredRepository
-from repocore.model import Action, ApiKey, Bearer, Credentials, Password, Principal, Resource, Rule
+from repocore.model import (
+    ROLES,
+    Action,
+    ApiKey,
+    Bearer,
+    Binding,
+    Credentials,
+    Password,
+    Principal,
+    Resource,
+    Role,
+    Rule,
+    Tier,
+)
+from repocore.model.roles import binding_rules
 
-__all__ = ["Access", "AccessBook"]
+__all__ = ["Access", "AccessBook", "Declared"]
 
 _MOST: Final = 10_000
 #: Seconds after which a verified secret is verified again.
 _REMEMBERED: Final = 60.0
+_TIERS: Final = tuple(Tier)
 
 
 @attrs.frozen(eq=False)
 class Access:
-    """The rules and repositories of one access version."""
+    """The rules, roles and repositories of one access version."""
 
     version: int
     #: In the order in which they are asked; within a tier those of the settings go first.
     rules: tuple[Rule, ...]
     repositories: Mapping[str, StoredRepository]
+    #: Those that are always there, those of the catalog, and those of the settings.
+    roles: Mapping[str, Role]
+    #: Who holds them; those of the settings go first.  What they come to is among the rules.
+    bindings: tuple[Binding, ...]
 
     @property
     def private(self) -> frozenset[str]:
@@ -44,12 +63,21 @@ class Access:
         )
 
 
+@attrs.frozen(kw_only=True)
+class Declared:
+    """What the settings say of access."""
+
+    rules: tuple[Rule, ...] = ()
+    roles: Mapping[str, Role] = attrs.field(factory=dict[str, Role])
+    bindings: tuple[Binding, ...] = ()
+
+
 class AccessBook:
     """The remembered access of one registry."""
 
-    def __init__(self, catalog: Catalog, site_rules: tuple[Rule, ...]) -> None:
+    def __init__(self, catalog: Catalog, declared: Declared) -> None:
         self._catalog = catalog
-        self._site_rules = site_rules
+        self._declared = declared
         self._lock = threading.Lock()
         self._salt = secrets.token_bytes(16)
         self._decisions: dict[tuple[Principal, Action, Resource], bool] = {}
@@ -75,8 +103,16 @@ class AccessBook:
         with self._catalog.snapshot() as connection:
             stored = accounts.rules(connection)
             found = repositories.everything(connection)
-        rules = sorted((*self._site_rules, *stored), key=_place)
-        return Access(version, tuple(rules), repositories.addresses(found))
+            known = {**ROLES, **roles.roles(connection), **self._declared.roles}
+            bindings = (*self._declared.bindings, *roles.bindings(connection))
+        held = binding_rules(bindings, known)
+        rules = sorted((*self._declared.rules, *stored, *held), key=_place)
+        return Access(version, tuple(rules), repositories.addresses(found), known, bindings)
+
+    @property
+    def declared_roles(self) -> Mapping[str, Role]:
+        """The roles of the settings."""
+        return self._declared.roles
 
     def decide(
         self, principal: Principal, action: Action, resource: Resource, ask: Callable[[], bool]
@@ -127,4 +163,4 @@ class AccessBook:
 
 
 def _place(rule: Rule) -> int:
-    return ("deny", "repository", "site").index(rule.tier.value)
+    return _TIERS.index(rule.tier)

@@ -43,6 +43,7 @@ __all__ = ["Accounts"]
 _NOTED = timedelta(minutes=5)
 #: Far beyond it a calendar has no date for a token's end.
 _LONGEST = timedelta(days=36_500)
+_NO_PASSWORD = "A service account has no password; create a token of it."  # noqa: S105 - nobody's
 
 
 class Accounts:
@@ -92,18 +93,22 @@ class Accounts:
         *,
         groups: Iterable[str] = (),
         email: str = "",
+        service: bool = False,
     ) -> Account:
         """Make an account; one without a password signs in by tokens or another authenticator.
 
-        Raises `AlreadyExistsError`, and `RejectedError` for a name or password that cannot be.
+        A ``service`` account is a machine's: it signs in by tokens only.  Raises
+        `AlreadyExistsError`, and `RejectedError` for a name or password that cannot be.
         """
         self._require()
+        if service and password is not None:
+            raise RejectedError(_NO_PASSWORD)
         check_account_name(name)
         names = [check_account_name(group) for group in groups]
         hashed = None if password is None else hash_password(_checked(password))
 
         def work(transaction: Transaction) -> bool:
-            if not accounts.add_account(transaction, name, hashed, email):
+            if not accounts.add_account(transaction, name, hashed, email, service=service):
                 message = f"There is an account {name} already."
                 raise AlreadyExistsError(message)
             for group in names:
@@ -142,7 +147,8 @@ class Accounts:
 
     def set_password(self, name: str, password: str) -> None:
         """Set a password; the account itself may, too.  Raises `MissingError`, `RejectedError`."""
-        self._require(name)
+        if self.get(name).service:
+            raise RejectedError(_NO_PASSWORD)
         change = {"password_hash": hash_password(_checked(password))}
         self._write(name, "password", lambda t: accounts.change_account(t, name, change))
 
@@ -248,15 +254,19 @@ class Accounts:
     def find_token(self, secret: str) -> Token | None:
         """The live token of a secret; None where it is none of ours.  The server's question.
 
+        A secret that was made elsewhere is known where the settings declare it.
+
         Raises `NotAuthenticatedError` for a revoked or expired one, or a disabled account.
         """
         self._trusted()
-        prefix = split_token(secret)
-        if prefix is None:
-            return None
+        prefix, hashed = split_token(secret), hash_token(secret)
         with self._context.services.catalog.snapshot() as connection:
-            found = accounts.find_token(connection, prefix=prefix)
-        if found is None or not same(found[1], hash_token(secret)):
+            found = accounts.find_token(connection, secret_hash=hashed)
+            if found is None and prefix is not None:
+                found = accounts.find_token(connection, prefix=prefix)
+        if found is None and prefix is None:
+            return None
+        if found is None or not same(found[1], hashed):
             message = "The token is not valid."
             raise NotAuthenticatedError(message)
         return self._live(found)

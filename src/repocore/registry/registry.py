@@ -23,11 +23,12 @@ from repocore.errors import (
     PluginError,
 )
 from repocore.http import Route
-from repocore.model import Anonymous, Credentials, Policy, Principal, Rule
+from repocore.model import Anonymous, Credentials, Policy, Principal
 from repocore.ports import Format, Indexer, JobHandler, JobRunner, Storage
 from repocore.registry.access import Access, AccessBook
 from repocore.registry.context import Context
 from repocore.registry.counting import Counter
+from repocore.registry.declaring import declared_access, make_accounts
 from repocore.registry.indexing import Indexing
 from repocore.registry.relay import Relay, tell
 from repocore.registry.services import SYSTEM, Services
@@ -61,6 +62,7 @@ class Registry:
         handlers = _handlers(hooks, settings)
         #: Whether every authorizer can answer for a whole repository at once.
         self.surveyed = _all_survey(plugins)
+        declared = declared_access(settings, self.formats)
         settings.data.mkdir(parents=True, exist_ok=True)
         storage = _open_storage(settings, hooks)
         catalog = Catalog(settings.catalog, folder=settings.data)
@@ -76,7 +78,7 @@ class Registry:
             storage=storage,
             formats=self.formats,
             indexers=indexers,
-            book=AccessBook(catalog, _site_rules(settings)),
+            book=AccessBook(catalog, declared),
             counter=counter,
             wake=self._relay.wake if catalog.listened else self._relay.start,
             registry=self,
@@ -88,6 +90,7 @@ class Registry:
         try:
             self._services.runner = self._open_runner()
             self._make_repositories()
+            make_accounts(self._services, settings.account)
             hooks.repocore_startup.call_historic(kwargs={"registry": self})
             self._services.book.forgetful = any(hooks.repocore_volatile(registry=self))
         except BaseException:
@@ -334,15 +337,3 @@ def _open_storage(settings: Settings, hooks: pluggy.HookRelay) -> Storage:
         message = f"No plugin opens storages of the scheme {scheme}; see `repocore plugins`."
         raise NoPluginForUrlError(message)
     return storage
-
-
-def _site_rules(settings: Settings) -> tuple[Rule, ...]:
-    return tuple(
-        Rule(
-            subject=rule.subject,
-            actions=frozenset(rule.actions),
-            pattern=rule.pattern,
-            effect=rule.effect,
-        )
-        for rule in settings.rule
-    )

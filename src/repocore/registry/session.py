@@ -10,9 +10,11 @@ from repocore.registry.auditing import Upkeep
 from repocore.registry.context import Context
 from repocore.registry.files import Files
 from repocore.registry.jobs import Jobs
+from repocore.registry.permissions import Permissions
 from repocore.registry.releases import Releases
 from repocore.registry.repositories import Repositories
 from repocore.registry.retention import Retention
+from repocore.registry.roles import Roles
 from repocore.registry.statistics import Statistics
 
 __all__ = ["Session"]
@@ -48,6 +50,16 @@ class Session:
     def accounts(self) -> Accounts:
         """Accounts, groups, tokens and rules."""
         return Accounts(self._context)
+
+    @property
+    def roles(self) -> Roles:
+        """Roles, and who holds them where."""
+        return Roles(self._context)
+
+    @property
+    def permissions(self) -> Permissions:
+        """Why somebody may do something, and who may."""
+        return Permissions(self._context)
 
     @property
     def jobs(self) -> Jobs:
