@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -20,7 +21,14 @@ _DOCUMENT = f"{SUBDIR}/repodata.json.zst"
 
 def _import(session: Session, tree: str) -> None:
     session.repositories.create("conda/new")
-    report = import_channel(session, ChannelTree.at(Path(tree)), "conda/new", reindex=True)
+    # As `repocore import channel --reindex` does it.
+    report = import_channel(
+        session,
+        ChannelTree.at(Path(tree)),
+        "conda/new",
+        reindex=True,
+        processes=os.cpu_count() or 1,
+    )
     if report.skipped or not report.opened:
         raise RuntimeError(f"{report.skipped} of {report.packages}: {report.findings[:3]}")
     session.files.content("conda/new", _DOCUMENT).open(0, None).close()

@@ -36,6 +36,7 @@ __all__ = [
     "JobRunner",
     "LinkingStorage",
     "Listed",
+    "Members",
     "PlacingFormat",
     "Progress",
     "ReleaseQuery",
@@ -235,6 +236,20 @@ class Listed:
     extra: bytes
 
 
+@attrs.frozen
+class Members:
+    """Records of one section as members of a JSON object: ``"name":record,"name":record``.
+
+    The times are those of the oldest and the newest of them, in microseconds since 1970.
+    """
+
+    section: str
+    count: int
+    oldest: int
+    newest: int
+    text: bytes
+
+
 class ReleaseQuery(Protocol):
     """The releases of one partition, all from one snapshot.
 
@@ -267,8 +282,21 @@ class ReleaseQuery(Protocol):
         """(name, section, released_at, record) of the listed releases by name, in chunks."""
         ...
 
+    def members(self, cuts: Mapping[str, int], stamp: str) -> Iterator[Sequence[Members]]:
+        """The listed releases of some sections as members of JSON objects, by name, in chunks.
+
+        ``cuts`` says of each section how many characters names lose at their end.  Each record has
+        ``stamp`` as its last key, with the milliseconds since 1970 at which it was released.
+        Records are not empty.  This is `records` for whoever copies all of them: the database puts
+        them together, and Python looks at none.
+        """
+        ...
+
     def listed(self, packages: Iterable[str] | None = None) -> Iterator[Sequence[Listed]]:
-        """The listed releases, of these packages or of all, by package and name, in chunks."""
+        """The listed releases, of these packages or of all, by package and name, in chunks.
+
+        Those that hang on another release are not among them.
+        """
         ...
 
     def changed(self, since: int) -> set[str]:

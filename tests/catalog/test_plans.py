@@ -64,6 +64,15 @@ def test_hot_path_looks_up_by_whole_keys(connection: sqlite3.Connection, name: s
     judge(connection, HOT[name], HOT[name].count("?"), few if name == "_OVERVIEW" else "")
 
 
+@pytest.mark.parametrize("name", ["_SOME", "_WITHDRAWN"])
+def test_what_changed_is_found_without_what_did_not(connection: sqlite3.Connection, name) -> None:
+    """One more package costs the documents of its name the same among many as among few."""
+    text: str = getattr(documents, name)
+    keyed = re.compile(r"INDEX releases_(package|withdrawn) \(.+ AND |SEARCH x ")
+    for *_, line in connection.execute(f"EXPLAIN QUERY PLAN {text}", [None] * text.count("?")):
+        assert keyed.search(line) or "TEMP B-TREE" in line, line
+
+
 def test_newest_is_found_without_a_sort(connection: sqlite3.Connection) -> None:
     """The thousandth revision of a recipe is found as quickly as its first."""
     plan = connection.execute(f"EXPLAIN QUERY PLAN {hot._LATEST}", [None, None]).fetchall()

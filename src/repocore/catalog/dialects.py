@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import itertools
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -37,6 +38,9 @@ T = TypeVar("T")
 _CURSORS = itertools.count(1)
 
 
+_INDEXED_BY = re.compile(r" INDEXED BY \w+")
+
+
 class now(FunctionElement[int]):  # noqa: N801 - reads as the SQL function that it is
     """The database's clock at this moment, in microseconds since 1970."""
 
@@ -60,6 +64,9 @@ class Dialect(Protocol):
     engine: Engine
     #: How raw statements mark a parameter.
     mark: str
+    #: The records of releases as members of a JSON object, as bytes.  There are places for the
+    #: name as it is to be, and for which of them it is about; its parameter goes before each time.
+    joined: str
     #: What the driver raises.
     errors: tuple[type[Exception], ...]
 
@@ -78,7 +85,11 @@ class Dialect(Protocol):
     def stream(
         self, connection: Connection, statement: str, parameters: tuple[Any, ...], chunk: int
     ) -> Iterator[Sequence[tuple[Any, ...]]]:
-        """Run a query, its parameters marked ``?``; its rows in chunks that are read as needed."""
+        """Run a query, its parameters marked ``?``; its rows in chunks that are read as needed.
+
+        ``INDEXED BY`` an index is for SQLite, which keeps no statistics and would rather walk
+        through a partition in the order of its rows.
+        """
         ...
 
     def single(self, name: str) -> AbstractContextManager[bool]:
@@ -115,6 +126,11 @@ class SQLite:
     """A file; its writers queue in `Writers`."""
 
     mark = "?"
+    joined = (
+        "CAST(group_concat(json_quote({name}) || ':' || "
+        "CAST(substr(record, 1, length(record) - 1) AS TEXT) || ? || (released_at / 1000) || '}}')"
+        " {which} AS BLOB)"
+    )
     errors: tuple[type[Exception], ...] = (sqlite3.Error,)
 
     def __init__(self, url: URL, clock: Callable[[], int]) -> None:
@@ -194,6 +210,11 @@ class PostgreSQL:
     """A server; rows lock themselves."""
 
     mark = "%s"
+    joined = (
+        "convert_to(string_agg(to_json({name})::text || ':' || "
+        "convert_from(substring(record FOR length(record) - 1), 'UTF8') || ?::text || "
+        "(released_at / 1000)::text || '}}', ',' ORDER BY name) {which}, 'UTF8')"
+    )
     errors: tuple[type[Exception], ...]
 
     def __init__(self, url: URL) -> None:
@@ -230,7 +251,7 @@ class PostgreSQL:
         # Named, so that the server keeps the rows until they are asked for.
         name = f"repocore_{next(_CURSORS)}"
         with driver.cursor(name=name) as cursor:
-            cursor.execute(statement.replace("?", "%s"), parameters)
+            cursor.execute(_INDEXED_BY.sub("", statement).replace("?", "%s"), parameters)
             while rows := cursor.fetchmany(chunk):
                 yield rows
 

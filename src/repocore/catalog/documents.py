@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
-from sqlalchemy import Connection, and_, delete, func, or_, select, update
+from sqlalchemy import Connection, and_, delete, func, select, update
 
 from repocore.catalog import blobs, tables
 from repocore.catalog.dialects import Dialect, now
@@ -25,6 +25,7 @@ __all__ = [
     "forget_superseded",
     "generation",
     "listed",
+    "members",
     "partitions",
     "publish",
     "records",
@@ -53,15 +54,35 @@ AND released_at IS NOT NULL AND removed_at IS NULL AND yanked_at IS NULL
 ORDER BY name
 """
 
+_TIMES = "count(*) {which}, min(released_at) {which}, max(released_at) {which}, "
+_THOSE = "FILTER (WHERE section = ?)"
+_MEMBERS = """
+SELECT max(name), min(section), max(section), {columns} FROM (
+  SELECT name, section, released_at, record FROM releases
+  WHERE repository_id = ? AND partition = ? AND name > ?
+  AND released_at IS NOT NULL AND removed_at IS NULL AND yanked_at IS NULL
+  ORDER BY name LIMIT ?) r
+"""
+
 _LISTED = """
 SELECT r.name, r.package, r.version, r.section, r.released_at, r.record, x.extra FROM releases r
 LEFT JOIN extras x ON x.repository_id = r.repository_id
  AND x.partition = r.partition AND x.name = r.name
 WHERE r.repository_id = ? AND r.partition = ?
 AND r.released_at IS NOT NULL AND r.removed_at IS NULL AND r.yanked_at IS NULL
+AND r.parent IS NULL
 """
 _ALL = _LISTED + "ORDER BY r.package_key, r.package, r.name"
-_SOME = _LISTED + "AND r.package_key = ? AND r.package = ? ORDER BY r.name"
+_SOME = (
+    _LISTED.replace("releases r\n", "releases r INDEXED BY releases_package\n")
+    + "AND r.package_key = ? AND r.package = ? ORDER BY r.name"
+)
+
+_WITHDRAWN = """
+SELECT package, name FROM releases INDEXED BY releases_withdrawn
+WHERE repository_id = ? AND partition = ? AND (removed_at IS NOT NULL OR yanked_at IS NOT NULL)
+ORDER BY name
+"""
 
 
 @attrs.frozen(kw_only=True)
@@ -150,6 +171,44 @@ def records(
     return dialect.stream(connection, _RECORDS, (repository, partition), _CHUNK)
 
 
+def members(
+    dialect: Dialect,
+    connection: Connection,
+    repository: int,
+    partition: str,
+    cuts: Mapping[str, int],
+    stamp: str,
+) -> Iterator[Sequence[tuple[Any, ...]]]:
+    """The columns of `Members` but the section, for each section, in chunks.
+
+    One row for a thousand: a row that Python takes costs more than one that the database joins,
+    and nothing else of the process has to wait meanwhile.  The first section is asked for alone
+    while there is no other, as nearly always.
+    """
+    after, mine, key = "", (repository, partition), f',"{stamp}":'
+    first, nothing = next(iter(cuts)), (0, None, None, None)
+    name = "name" if not cuts[first] else f"substr(name, 1, length(name) - {cuts[first]:d})"
+    alone = _MEMBERS.format(columns=_columns(dialect, name, ""))
+    each = [(f"substr(name, 1, length(name) - {cut:d})", _THOSE) for cut in cuts.values()]
+    apart = _MEMBERS.format(columns=", ".join(_columns(dialect, *one) for one in each))
+    while True:
+        [[row]] = list(dialect.stream(connection, alone, (key, *mine, after, _CHUNK), 1))
+        last, *sections = row[:3]
+        if last is None:
+            return
+        if sections == [first, first]:
+            yield [row[3:], *[nothing] * (len(cuts) - 1)]
+        else:
+            asked = [value for s in cuts for value in (s, s, s, key, s)]
+            [[row]] = list(dialect.stream(connection, apart, (*asked, *mine, after, _CHUNK), 1))
+            yield [row[at : at + 4] for at in range(3, len(row), 4)]
+        after = last
+
+
+def _columns(dialect: Dialect, name: str, which: str) -> str:
+    return _TIMES.format(which=which) + dialect.joined.format(name=name, which=which)
+
+
 def listed(
     dialect: Dialect,
     connection: Connection,
@@ -157,7 +216,10 @@ def listed(
     partition: str,
     package: str | None,
 ) -> Iterator[Sequence[tuple[Any, ...]]]:
-    """The columns of `Listed` for the listed releases of a package, or of all, in chunks."""
+    """The columns of `Listed` for the listed releases of a package, or of all, in chunks.
+
+    Those that hang on another release are left out.
+    """
     if package is None:
         return dialect.stream(connection, _ALL, (repository, partition), _CHUNK)
     mine = (repository, partition, package.casefold(), package)
@@ -175,16 +237,12 @@ def changed(connection: Connection, repository: int, partition: str, since: int)
     return set(connection.execute(statement).scalars())
 
 
-def withdrawn(connection: Connection, repository: int, partition: str) -> list[tuple[str, str]]:
+def withdrawn(
+    dialect: Dialect, connection: Connection, repository: int, partition: str
+) -> list[tuple[str, str]]:
     """(package, name) of what was listed once and is not now, by name."""
-    # In the words of the index that holds no others.
-    gone = or_(_r.c.removed_at.is_not(None), _r.c.yanked_at.is_not(None))
-    statement = (
-        select(_r.c.package, _r.c.name)
-        .where(_r.c.repository_id == repository, _r.c.partition == partition, gone)
-        .order_by(_r.c.name)
-    )
-    return [(row.package, row.name) for row in connection.execute(statement)]
+    found = dialect.stream(connection, _WITHDRAWN, (repository, partition), _CHUNK)
+    return [(package, name) for rows in found for package, name in rows]
 
 
 def find(connection: Connection, repository: int, path: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from repocore.catalog.documents import Generation, Made
 from repocore.catalog.rows import StoredRepository
 from repocore.errors import DuplicateDocumentError
 from repocore.model import BlobKey, Checksums, FilePath, Hasher, Repository
-from repocore.ports import BlobWriter, DocumentWriter, Indexer, Listed
+from repocore.ports import BlobWriter, DocumentWriter, Indexer, Listed, Members
 from repocore.registry.services import Services
 
 __all__ = ["Output", "SnapshotQuery"]
@@ -44,6 +44,14 @@ class SnapshotQuery:
         dialect = self._services.catalog.dialect
         return documents.records(dialect, self._connection, self._stored.id, self.partition)
 
+    def members(self, cuts: Mapping[str, int], stamp: str) -> Iterator[Sequence[Members]]:
+        """The listed releases of some sections as members of JSON objects, by name, in chunks."""
+        dialect, mine = self._services.catalog.dialect, (self._stored.id, self.partition)
+        found = documents.members(dialect, self._connection, *mine, cuts, stamp)
+        for each in found:
+            sections = zip(cuts, each, strict=True)
+            yield [Members(section, *columns) for section, columns in sections if columns[0]]
+
     def listed(self, packages: Iterable[str] | None = None) -> Iterator[Sequence[Listed]]:
         """The listed releases, of these packages or of all, by package and name, in chunks."""
         dialect = self._services.catalog.dialect
@@ -60,7 +68,8 @@ class SnapshotQuery:
 
     def withdrawn(self) -> list[str]:
         """The names of releases that were listed once and are not now, in order."""
-        found = documents.withdrawn(self._connection, self._stored.id, self.partition)
+        dialect = self._services.catalog.dialect
+        found = documents.withdrawn(dialect, self._connection, self._stored.id, self.partition)
         return [name for _, name in found]
 
     def document(self, path: FilePath) -> bytes | None:

@@ -10,6 +10,7 @@ They are real implementations of `repocore.ports.ReleaseQuery` and `DocumentOutp
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final, TypeVar
@@ -18,7 +19,7 @@ import attrs
 
 from repocore.errors import DuplicateDocumentError
 from repocore.model import FilePath, Repository
-from repocore.ports import DocumentWriter, Indexer, Listed
+from repocore.ports import DocumentWriter, Indexer, Listed, Members
 
 __all__ = ["Documents", "MemoryOutput", "MemoryQuery", "MemoryReleases", "make_documents"]
 
@@ -111,6 +112,15 @@ class MemoryQuery:
             [(name, r.section, r.released_at, r.record) for name, r in rows], self._chunk
         )
 
+    def members(self, cuts: Mapping[str, int], stamp: str) -> Iterator[Sequence[Members]]:
+        """The listed releases of some sections as members of JSON objects, by name, in chunks."""
+        for rows in self.records():
+            yield [
+                _members([row for row in rows if row[1] == section], cut, stamp)
+                for section, cut in cuts.items()
+                if any(row[1] == section for row in rows)
+            ]
+
     def listed(self, packages: Iterable[str] | None = None) -> Iterator[Sequence[Listed]]:
         """The listed releases, of these packages or of all, by package and name, in chunks."""
         wanted = None if packages is None else set(packages)
@@ -133,6 +143,15 @@ class MemoryQuery:
     def partitions(self) -> Sequence[MemoryQuery]:
         """Each partition, by name."""
         return [attrs.evolve(self, partition=name, previous=0) for name in sorted(self._parts)]
+
+
+def _members(rows: Sequence[tuple[str, str, int, bytes]], cut: int, stamp: str) -> Members:
+    texts = [
+        f'{json.dumps(name[: len(name) - cut])}:{record[:-1].decode()},"{stamp}":{at // 1000}}}'
+        for name, _, at, record in rows
+    ]
+    times = [at for _, _, at, _ in rows]
+    return Members(rows[0][1], len(rows), min(times), max(times), ",".join(texts).encode())
 
 
 def _chunks(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:

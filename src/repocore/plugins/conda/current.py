@@ -26,6 +26,7 @@ from repocore.plugins.conda.repodata import (
     SECTIONS,
     V3_SECTIONS,
     Row,
+    joined,
     patched_rows,
     write_repodata,
 )
@@ -86,7 +87,7 @@ class CurrentIndexer:
         )
         path = FilePath((query.partition, _NAME))
         with open_json(output, path, self.settings) as write:
-            write_repodata(write, query, chain([chosen], newer), removed)
+            write_repodata(write, query, joined(chain([chosen], newer)), removed)
 
 
 def _chosen(query: ReleaseQuery, instructions: Instructions) -> list[Row]:

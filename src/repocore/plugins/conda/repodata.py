@@ -1,14 +1,16 @@
 """``<subdir>/repodata.json`` (CEP 36): every record of a subdir, in all encodings.
 
-Stored records are copied with their stamps between them, in one pass over the releases; the few
-that patches name are read and written anew.  Releases come in the order of their names, so what
-is not ``packages.conda`` waits in a spool until that is written: the order of keys is always the
-same, and memory does not grow with the channel.
+Stored records are copied with their stamps between them, in one pass over the releases: by the
+database, which is quickest; or here where there are patches, so that the few that these name are
+read and written anew.  Releases come in the order of their names, so what is not
+``packages.conda`` waits in a spool until that is written: the order of keys is always the same,
+and memory does not grow with the channel.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, Final
 
 import attrs
@@ -17,15 +19,16 @@ from repocore.model import FilePath
 from repocore.plugins.conda.encodings import Spool, open_json
 from repocore.plugins.conda.filenames import in_subdirs
 from repocore.plugins.conda.patches import NOTHING, PATCH_FILE, Instructions, instructions_of
-from repocore.plugins.conda.records import canonical
+from repocore.plugins.conda.records import STAMP, canonical
 from repocore.plugins.conda.settings import ChannelOptions, CondaSettings, channel_options
-from repocore.ports import DocumentOutput, ReleaseQuery
+from repocore.ports import DocumentOutput, Members, ReleaseQuery
 
 __all__ = [
     "SECTIONS",
     "V3_SECTIONS",
     "RepodataIndexer",
     "Row",
+    "joined",
     "patched_rows",
     "removed_names",
     "write_repodata",
@@ -38,6 +41,12 @@ _CODE: Final = 1
 SECTIONS: Final = ("packages.conda", "packages")
 #: The sections below ``v3`` (CEP 48), by their keys there, which files lose from their names.
 V3_SECTIONS: Final = {"v3.conda": "conda", "v3.tar.bz2": "tar.bz2"}
+
+#: How much names of each section lose in a document.
+_CUTS: Final = {
+    **dict.fromkeys(SECTIONS, 0),
+    **{name: len(f".{key}") for name, key in V3_SECTIONS.items()},
+}
 
 _STEM: Final = "repodata.json"
 _UNPATCHED: Final = "repodata_from_packages.json"
@@ -105,17 +114,21 @@ class RepodataIndexer:
         instructions = instructions_of(query) if self.patched else NOTHING
         path = FilePath((query.partition, _stem(self)))
         removed: list[str] = []
+        if instructions.names:
+            found = joined(patched_rows(query, instructions, removed))
+        else:
+            found = query.members(_CUTS, STAMP)
         with open_json(output, path, self.settings, bzip2=_has_bzip2(self)) as write:
-            write_repodata(write, query, patched_rows(query, instructions, removed), removed)
+            write_repodata(write, query, found, removed)
 
 
 def write_repodata(
     write: Callable[[bytes], None],
     query: ReleaseQuery,
-    chunks: Iterable[Sequence[Row]],
+    chunks: Iterable[Sequence[Members]],
     removed: Sequence[str],
 ) -> None:
-    """Write a document of these rows, which are in the order of names within each section.
+    """Write a document of these records, which are in the order of names within each section.
 
     ``removed`` is read when they have come to an end.
     """
@@ -124,14 +137,11 @@ def write_repodata(
     sections = {name: _Spooled() for name in ("packages", *V3_SECTIONS)}
     streamed = _Section(write)
     try:
-        for rows in chunks:
-            found = {row[1] for row in rows}
-            for name in found:
-                mine = rows if len(found) == 1 else [row for row in rows if row[1] == name]
-                if name == "packages.conda":
-                    streamed.add(mine)
-                elif name in sections:
-                    sections[name].section.add(mine, suffix=V3_SECTIONS.get(name))
+        for members in chain.from_iterable(chunks):
+            if members.section == "packages.conda":
+                streamed.add(members)
+            else:
+                sections[members.section].section.add(members)
         write(b'},"packages":{')
         sections["packages"].copy(write)
         _write_v3(write, sections)
@@ -167,26 +177,15 @@ class _Section:
     oldest: int | None = None
     newest: int | None = None
 
-    def add(self, rows: Sequence[Row], *, suffix: str | None = None) -> None:
-        """Add records with their stamps; a ``suffix`` is cut off their names, and its dot."""
-        if suffix is not None:
-            cut = -1 - len(suffix)
-            rows = [(name[:cut], section, at, record) for name, section, at, record in rows]
-            times = [row[2] for row in rows]
-            self.oldest = min(times) if self.oldest is None else min(self.oldest, *times)
-            self.newest = max(times) if self.newest is None else max(self.newest, *times)
-        # `splice_json` in line: a call for each of 500,000 records would double the time.  Names
-        # hold nothing that JSON escapes (CEP 26).
-        entries = b",".join(
-            [
-                b'"%b":%b,"indexed_timestamp":%d}' % (name.encode(), record[:-1], at // 1000)
-                for name, _, at, record in rows
-            ]
-        )
+    def add(self, members: Members) -> None:
+        """Add records with their stamps."""
+        oldest, newest = members.oldest, members.newest
+        self.oldest = oldest if self.oldest is None else min(self.oldest, oldest)
+        self.newest = newest if self.newest is None else max(self.newest, newest)
         if self.count:
             self._write(b",")
-        self._write(entries)
-        self.count += len(rows)
+        self._write(members.text)
+        self.count += members.count
 
 
 class _Spooled:
@@ -199,6 +198,27 @@ class _Spooled:
     def copy(self, write: Callable[[bytes], None]) -> None:
         for block in self.spool.blocks():
             write(block)
+
+
+def joined(chunks: Iterable[Sequence[Row]]) -> Iterator[Sequence[Members]]:
+    """Rows as members of the sections of a document; those of other sections are left out."""
+    for rows in chunks:
+        found = {row[1] for row in rows} & _CUTS.keys()
+        yield [_join(name, [row for row in rows if row[1] == name]) for name in sorted(found)]
+
+
+def _join(section: str, rows: Sequence[Row]) -> Members:
+    cut = -_CUTS[section] or None
+    # `splice_json` in line: a call for each of 500,000 records would double the time.  Names hold
+    # nothing that JSON escapes (CEP 26).
+    text = b",".join(
+        [
+            b'"%b":%b,"indexed_timestamp":%d}' % (name[:cut].encode(), record[:-1], at // 1000)
+            for name, _, at, record in rows
+        ]
+    )
+    times = [row[2] for row in rows]
+    return Members(section, len(rows), min(times), max(times), text)
 
 
 def patched_rows(
