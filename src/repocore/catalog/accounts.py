@@ -182,7 +182,7 @@ def foreign_prefix(secret_hash: str) -> str:
 
 def is_foreign(prefix: str) -> bool:
     """Whether a token's secret was made elsewhere."""
-    return prefix.startswith("=")
+    return prefix[:1] == "="
 
 
 def list_tokens(connection: Connection, account: str | None) -> list[Token]:
