@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
-from typing import Any, BinaryIO, Generic, Protocol, Self, TypeVar
+from typing import Any, BinaryIO, Final, Generic, Protocol, Self, TypeVar, cast
 
 import attrs
 
@@ -44,6 +44,8 @@ __all__ = [
 ]
 
 SessionT = TypeVar("SessionT")
+#: Bytes of a request in JSON; five hundred long names take a fifth of it.
+_MOST_JSON: Final = 1 << 20
 
 
 def _no_parts() -> Iterator[Part]:
@@ -113,6 +115,34 @@ class Request:
     parts: Callable[[], Iterator[Part]] = _no_parts
     #: The public URL of the repository (or the site), without a slash at its end.
     base_url: str
+
+    def json(self, *names: str, most: int = _MOST_JSON) -> dict[str, Any]:
+        """The body as an object of JSON with no other fields than these; for small bodies.
+
+        Raises `RejectedError` for anything else, and `TooLargeError` for more bytes than ``most``.
+        """
+        chunks: list[bytes] = []
+        left = most + 1
+        while left > 0 and (chunk := self.body.read(left)):
+            chunks.append(chunk)
+            left -= len(chunk)
+        if left <= 0:
+            message = f"The request is longer than {most} bytes; ask for less at once."
+            raise TooLargeError(message)
+        try:
+            value = json.loads(b"".join(chunks))
+        except (ValueError, RecursionError) as error:
+            message = "The request is no JSON."
+            raise RejectedError(message) from error
+        if not isinstance(value, dict):
+            message = "The request is no object of JSON."
+            raise RejectedError(message)
+        fields = cast("dict[str, Any]", value)
+        unknown = sorted(fields.keys() - set(names))
+        if unknown:
+            message = f"Nobody knows the field {unknown[0][:80]!r}; there are {', '.join(names)}."
+            raise RejectedError(message)
+        return fields
 
 
 @attrs.frozen(kw_only=True)

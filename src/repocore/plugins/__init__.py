@@ -16,6 +16,7 @@ DEFAULT_PLUGINS: Final = (
     "repocore.plugins.upkeep",
     "repocore.plugins.jobs_api",
     "repocore.plugins.releases_api",
+    "repocore.plugins.access_api",
     "repocore.plugins.rules",
     "repocore.plugins.pam",
     "repocore.plugins.ldap",

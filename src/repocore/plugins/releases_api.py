@@ -7,7 +7,6 @@ is copied or promoted to.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from datetime import datetime
@@ -15,7 +14,7 @@ from typing import Any, Final, TypeGuard, cast
 
 import attrs
 
-from repocore.errors import RejectedError, TooLargeError
+from repocore.errors import RejectedError
 from repocore.http import Request, Response, Route
 from repocore.markers import hookimpl
 from repocore.model import File, Release
@@ -23,8 +22,6 @@ from repocore.registry import Session
 
 __all__ = ["copy", "delete", "promote", "repocore_routes", "unyank", "yank"]
 
-#: Bytes of a request; five hundred long names take a fifth of it.
-_MOST: Final = 1 << 20
 _UNFIT: Final = re.compile("[\0-\x1f\x7f\ud800-\udfff]")
 
 
@@ -109,40 +106,12 @@ class _Wanted:
 
 def _read(request: Request, *, target: bool = False) -> _Wanted:
     """The request; raises `RejectedError` with what it has to be, and `TooLargeError`."""
-    value = _parse(_body(request))
-    if not isinstance(value, dict):
-        message = "The request is no object of JSON."
-        raise RejectedError(message)
-    fields = cast("dict[str, Any]", value)
-    unknown = sorted(fields.keys() - {"repository", "releases", *(["target"] if target else [])})
-    if unknown:
-        message = f"Nobody knows the field {unknown[0][:80]!r}."
-        raise RejectedError(message)
+    fields = request.json("repository", "releases", *(["target"] if target else []))
     return _Wanted(
         _text(fields.get("repository"), "repository"),
         [_pair(one) for one in _list(fields.get("releases"))],
         _text(fields.get("target"), "target") if target else "",
     )
-
-
-def _body(request: Request) -> bytes:
-    chunks: list[bytes] = []
-    left = _MOST + 1
-    while left > 0 and (chunk := request.body.read(left)):
-        chunks.append(chunk)
-        left -= len(chunk)
-    if left <= 0:
-        message = f"The request is longer than {_MOST} bytes; name fewer releases at once."
-        raise TooLargeError(message)
-    return b"".join(chunks)
-
-
-def _parse(text: bytes) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        message = "The request is no JSON."
-        raise RejectedError(message) from error
 
 
 def _text(value: object, name: str) -> str:
