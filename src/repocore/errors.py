@@ -208,9 +208,12 @@ class TooLargeError(RejectedError):
 
 @attrs.define(eq=False)
 class QuotaExceededError(RejectedError):
-    """The repository has used its quota."""
+    """The repository's quota, of bytes or of files, has no room for what was sent."""
 
-    message: str = "The repository's quota is used up; delete something, or ask for a larger one."
+    message: str = (
+        "The repository's quota of bytes or of files has no room for this; "
+        "delete something, or ask for a larger one."
+    )
 
 
 @attrs.define(eq=False)

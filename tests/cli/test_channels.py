@@ -130,7 +130,7 @@ def test_upload_to_a_server(house, tree, serve, monkeypatch):
     said = house.json("conda", "upload", "--channel", url, *packages(tree))
     assert (said["uploaded"], said["known"]) == (0, 2)
     done = house("conda", "upload", "--channel", url, "--token", "wrong", *packages(tree), status=1)
-    assert "The credentials are not accepted" in done.stderr
+    assert "put one into REPOCORE_TOKEN" in done.stderr
     assert secret not in done.output
 
 

@@ -88,7 +88,7 @@ class Channel:
     ) -> int:
         found = self.held.get(key)
         if found is not None and found.content == content:
-            return 201
+            return 409 if found.yanked else 201
         if found is not None and package is not None and not (force and self.overwrite):
             return 409
         # Listed, though what it replaces was yanked: the next index has what was uploaded.
@@ -122,6 +122,8 @@ class Channel:
             return 422
         for key in wanted:
             there, mine = target.held.get(key), self.held[key]
+            if there is not None and there.content == mine.content and there.yanked:
+                return 409
             kept = mine.package is not None and not target.overwrite
             if there is not None and there.content != mine.content and kept:
                 return 409

@@ -16,7 +16,7 @@ from repocore.catalog import blobs, drafts, files, repositories
 from repocore.catalog.drafts import ReleaseRow
 from repocore.catalog.rows import StoredRepository, canonical, file_of
 from repocore.catalog.transactions import Transaction
-from repocore.errors import ImmutableFileError, ReleaseMissingError
+from repocore.errors import ConflictError, ImmutableFileError, ReleaseMissingError
 from repocore.model import (
     BlobKey,
     DraftRelease,
@@ -48,14 +48,16 @@ class FileChange:
     whole: Callable[[DraftRelease, Sequence[File]], bool]
     #: When an importer's release was published, in microseconds since 1970; else it is now.
     released_at: int | None = None
+    #: Whether a release of one file is yanked from the first moment.
+    yanked: bool = False
 
 
 def commit(transaction: Transaction, change: FileChange) -> File | None:
     """Make the change true; None where the blob was collected: store it again.
 
     Raises `ImmutableFileError` where released bytes would change without permission,
-    `ReleaseMissingError` where what it hangs on is gone, and `QuotaExceededError`; then nothing has
-    happened.
+    `ConflictError` where they are yanked and stay the same, `ReleaseMissingError` where what it
+    hangs on is gone, and `QuotaExceededError`; then nothing has happened.
     """
     if not blobs.refer(transaction, change.key):
         return None
@@ -198,14 +200,17 @@ def _publish(
 ) -> None:
     """Release what became whole; put an older release in front when it is announced again.
 
-    A release that is one file is published anew with other bytes, though it was yanked: who
-    uploads it finds it in the next index.  It keeps the time of an importer: its partition is not
-    ordered by time.
+    A release that is one file is published anew with other bytes, though it was yanked, and not
+    with the same: who uploads it finds it in the next index, or is told why not.  It keeps the time
+    of an importer: its partition is not ordered by time.
     """
     if change.facts.sole:
         if not row.released or replaced:
-            serial = drafts.publish(transaction, row, 0, change.released_at, anew=True)
+            at, yanked = change.released_at, change.yanked
+            serial = drafts.publish(transaction, row, 0, at, yanked=yanked)
             _tell_release(transaction, change, row, serial)
+        elif row.yanked and not change.yanked:
+            raise ConflictError(f"{row.name} is yanked; put it back instead of sending it again.")
         return
     announces = change.facts.announces and change.released_at is None
     if change.facts.mutable or (row.released and not announces):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
-from sqlalchemy import Connection, bindparam, case, insert, or_, select, update
+from sqlalchemy import Connection, Integer, bindparam, case, insert, or_, select, update
 
 from repocore.catalog import statements, tables
 from repocore.catalog.dialects import now
@@ -59,6 +59,7 @@ class ReleaseRow:
     serial: int = 0
     released: bool = False
     removed: bool = False
+    yanked: bool = False
 
 
 _HOLD = Statement(lambda _: select(_p.c.serial).where(_partition).with_for_update(read=True))
@@ -102,6 +103,7 @@ _FIND = Statement(
         _r.c.serial,
         _r.c.released_at,
         _r.c.removed_at,
+        _r.c.yanked_at,
     ).where(_mine)
 )
 
@@ -111,7 +113,7 @@ def find(transaction: Transaction, repository: int, partition: str, name: str) -
     rows = transaction.rows(_FIND, repository=repository, within=partition, named=name)
     if not rows:
         return None
-    package, version, parent, record, serial, released_at, removed_at = rows[0]
+    package, version, parent, record, serial, released_at, removed_at, yanked_at = rows[0]
     return ReleaseRow(
         repository=repository,
         partition=partition,
@@ -123,6 +125,7 @@ def find(transaction: Transaction, repository: int, partition: str, name: str) -
         serial=serial,
         released=released_at is not None,
         removed=removed_at is not None,
+        yanked=yanked_at is not None,
     )
 
 
@@ -262,8 +265,11 @@ def _publishing(moment: Any) -> Any:
             changed=bindparam("serial"),
             section=bindparam("section"),
             released_at=case((moment > earliest, moment), else_=earliest),
-            # Announced again it stays yanked; other bytes are another package.
-            yanked_at=case((bindparam("anew"), None), else_=_r.c.yanked_at),
+            yanked_at=case(
+                (bindparam("listed", type_=Integer) == 1, None),
+                (bindparam("yanked", type_=Integer) == 1, now()),
+                else_=_r.c.yanked_at,
+            ),
             removed_at=None,
             touched_at=None,
         )
@@ -280,18 +286,19 @@ def publish(
     before: int,
     at: int | None = None,
     *,
-    anew: bool = False,
+    yanked: bool | None = None,
 ) -> int:
     """Give a release the next serial, which is returned, and a time later than ``before``.
 
-    The time is ``at``, or now.  A release that is published ``anew`` is not yanked any more.
+    The time is ``at``, or now.  Whether it is yanked stays as it is where nobody says.
     """
     [(serial,)] = transaction.rows(_SERIAL, repository=row.repository, within=row.partition)
     values: dict[str, Any] = {
         "serial": serial,
         "earliest": before + 1,
         "section": row.section,
-        "anew": anew,
+        "listed": int(yanked is False),
+        "yanked": int(yanked is True),
     }
     if at is None:
         _change(transaction, _PUBLISH, row, **values)

@@ -15,6 +15,7 @@ import click
 
 from repocore.cli.moving import import_, session_or_none
 from repocore.cli.output import State, command, command_group, printable, show
+from repocore.cli.repositories import unread
 from repocore.cli.watching import watched
 from repocore.errors import ConfigurationError, RejectedError
 from repocore.model import split_address
@@ -43,6 +44,12 @@ def _extra() -> Generator[None]:
 
 def channel_address(name: str) -> str:
     """``conda/NAME``, whichever of the two was written; raises `RejectedError`."""
+    if "://" in name:
+        message = (
+            f"{name} is a channel over HTTP; name one of this installation, conda/NAME. "
+            "Whoever may write to that one can PUT the file to its path in the channel."
+        )
+        raise RejectedError(message)
     address = name if "/" in name else f"conda/{name}"
     if split_address(address)[0] != "conda":
         message = f"{name} is no channel; write its name, or conda/NAME."
@@ -77,8 +84,7 @@ def import_channel_(
     tree = ChannelTree.at(folder.expanduser().absolute())
     address = channel_address(channel or tree.folder.name)
     with session_or_none(state, dry_run=dry_run) as session:
-        if session is not None and not dry_run:
-            _make(session, address)
+        made = session is not None and not dry_run and _make(session, address)
         with watched(state) as bar:
             report = import_channel(
                 session,
@@ -90,15 +96,28 @@ def import_channel_(
                 processes=workers or os.cpu_count() or 1,
                 progress=bar,
             )
+        if session is not None and made:
+            _settle(session, address, empty=not report.packages)
     value = {"channel": address, **attrs.asdict(report), "dry_run": dry_run}
     show(state, value, "\n".join(_lines(report, address, dry_run=dry_run)))
     if report.skipped:
         click.get_current_context().exit(1)
 
 
-def _make(session: Session, address: str) -> None:
-    if all(repository.address != address for repository in session.repositories.list()):
-        session.repositories.create(address)
+def _make(session: Session, address: str) -> bool:
+    """Make the channel, if it is not there; says whether it was not."""
+    if any(repository.address == address for repository in session.repositories.list()):
+        return False
+    session.repositories.create(address)
+    return True
+
+
+def _settle(session: Session, address: str, *, empty: bool) -> None:
+    """Nothing is left of a channel that nothing came into; of another, say if nobody reads it."""
+    if empty:
+        session.repositories.delete(address)
+    elif hint := unread(session, address):
+        click.echo(hint, err=True)
 
 
 def _lines(report: ChannelReport, address: str, *, dry_run: bool) -> list[str]:

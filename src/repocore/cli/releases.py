@@ -12,7 +12,7 @@ import click
 
 from repocore.cli.amounts import minute, size
 from repocore.cli.output import State, command, command_group, plain, printable, show, table
-from repocore.errors import ReleaseMissingError
+from repocore.errors import RejectedError, ReleaseMissingError
 from repocore.model import Release
 from repocore.registry import AT_ONCE, Session
 
@@ -119,7 +119,10 @@ def _value(release: Release) -> dict[str, Any]:
 def show_(state: State, address: str, name: str) -> None:
     """Show a release of ADDRESS and its files."""
     with state.session() as session:
-        one = next(_found(session, address, [name]))
+        one, *others = islice(_found(session, address, [name]), 2)
+        if others:
+            message = f"{name} means several; `repocore release list {address}` has their names."
+            raise RejectedError(message)
         files = session.releases.files(address, *_pair(one))
     value = {**_value(one), "files": files}
     rows = [

@@ -5,14 +5,17 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import click
 
 from repocore.cli.output import State, command, command_group, progress, show, table
 from repocore.config import parse_size
-from repocore.model import Policy, Repository
+from repocore.model import Action, Policy, Repository, Resource, split_address
+
+if TYPE_CHECKING:  # SQLAlchemy takes half a second, which --help must not
+    from repocore.registry import Session
 
 __all__ = [
     "COMMANDS",
@@ -26,6 +29,7 @@ __all__ = [
     "list_",
     "repo",
     "show_",
+    "unread",
 ]
 
 _NONE: Final = "none"
@@ -146,7 +150,22 @@ def create(state: State, address: str, **given: Any) -> None:
             options=_options({}, given.pop("options")),
             policy=_policy(Policy(), given),
         )
+        hint = unread(session, made.address)
     show(state, made, f"Created {made.address}.")
+    if hint:
+        click.echo(hint, err=True)
+
+
+def unread(session: Session, address: str) -> str:
+    """What to do where only those who may do everything may read a repository; else nothing."""
+    everything = frozenset({Action.READ, Action.ADMIN})
+    for holder in session.permissions.who(Resource(*split_address(address))):
+        if Action.READ in holder.actions and not everything <= {*holder.actions}:
+            return ""
+    return (
+        f"Only administrators may read {address}. This lets everyone:\n"
+        f"  repocore role bind viewer '*' {address}"
+    )
 
 
 @command("list")

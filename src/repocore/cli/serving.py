@@ -28,6 +28,9 @@ __all__ = [
     "serve",
 ]
 
+#: The channel that is recommended where there are several: the one of the first start.
+_MAIN: Final = "conda/main"
+
 PORT: Final = 9300
 
 _EVERYONE: Final = frozenset({"*", "anonymous"})
@@ -304,7 +307,8 @@ class _Banner:
         ]
 
     def _channel(self) -> list[str]:
-        address = next((a for a in self.repositories if a.startswith("conda/")), None)
+        channels = [a for a in self.repositories if a.startswith("conda/")]
+        address = _MAIN if _MAIN in channels else next(iter(channels), None)
         if address is None:
             return []
         data = f"--data {shlex.quote(str(self.settings.data))}"

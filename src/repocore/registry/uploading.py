@@ -42,6 +42,7 @@ from repocore.registry.staging import Bounds, Staged, stage
 
 __all__ = ["Stored", "Upload", "Uploading"]
 
+_MORE: Final = "delete something, or ask for a larger quota."
 #: Bodies of a batch that wait for the disk together.
 _WAITING: Final = 16
 
@@ -59,6 +60,8 @@ class Upload:
     link: bool = False
     overwrite: bool = True
     named: bool = False
+    #: Whether it is withdrawn from the first moment: of releases of one file.
+    yanked: bool = False
 
 
 @attrs.frozen
@@ -194,7 +197,8 @@ class Uploading:
                 kept = "this upload does not ask to replace it"
                 change = attrs.evolve(change, may_overwrite=False, kept=kept)
             if upload.released_at is not None:
-                change = attrs.evolve(change, released_at=micros_at(upload.released_at))
+                at = micros_at(upload.released_at)
+                change = attrs.evolve(change, released_at=at, yanked=upload.yanked)
             yield staged, change
 
     def writable(
@@ -225,8 +229,15 @@ class Uploading:
             # The content of a named file tells which path it is to have.
             full = most is not None and count >= most and not upload.named
             known = full and files.stored(connection, repository.id, [str(upload.path)])
-        if (full and not known) or (quota is not None and used + (upload.length or 0) > quota):
-            raise QuotaExceededError
+        if full and not known:
+            message = f"The repository holds {count} files, as many as it may; {_MORE}"
+            raise QuotaExceededError(message)
+        if quota is not None and used + (upload.length or 0) > quota:
+            message = (
+                f"{used} bytes of the repository's {quota} are used, and {upload.path} has "
+                f"{upload.length or 'some'} more; {_MORE}"
+            )
+            raise QuotaExceededError(message)
 
     def validate(
         self, repository: StoredRepository, path: FilePath, content: StagedContent, facts: FileFacts

@@ -195,6 +195,28 @@ def test_what_no_index_names_is_left_out(house) -> None:
     assert house.record("new-1.0-0.conda")["name"] == "new"
 
 
+@pytest.mark.parametrize("reindex", [False, True])
+def test_what_is_removed_from_the_index_comes_yanked(house, tmp_path, reindex) -> None:
+    """Lock files that name it go on working, and nobody chooses it: as where it comes from."""
+    house.tree.index()
+    house.take()
+    house.session.releases.yank(CHANNEL, "linux-64", ZLIB)
+    house.session.upkeep.export(CHANNEL, tmp_path / "out")
+    house.session.repositories.create("conda/again")
+    for packages, known in ((2, 0), (1, 1)):  # who knows no digest looks again
+        report = import_channel(
+            house.session, ChannelTree.at(tmp_path / "out"), "conda/again", reindex=reindex
+        )
+        if not reindex:
+            assert (report.packages, report.known) == (packages, known)
+        assert report.skipped == 0
+        yanked = [one.name for one in house.session.releases.all("conda/again") if one.yanked_at]
+        assert yanked == [ZLIB]
+        index = json.loads(house.session.files.open("conda/again", "linux-64/repodata.json").read())
+        assert (index["removed"], list(index["packages.conda"])) == ([ZLIB], [])
+        assert house.session.files.stat("conda/again", f"linux-64/{ZLIB}")
+
+
 def test_an_index_that_cannot_be_read_does_not_stop_the_others(house) -> None:
     """It is told, and no package of that subdir is taken for one that nobody names."""
     house.tree.index()

@@ -46,6 +46,8 @@ def flat(index):
     for section, entries in index.items():
         if section in {"packages", "packages.conda"}:
             yield from ((section, key, value) for key, value in entries.items())
+        if section == "removed":
+            yield from ((section, key, None) for key in entries)
         if section == "v3":
             for kind, inner in entries.items():
                 for key, value in inner.items():

@@ -70,11 +70,13 @@ def test_force_replaces_where_the_policy_lets_it(channel, zlib) -> None:
 
 
 def test_what_replaces_a_yanked_file_is_listed(channel, zlib) -> None:
-    """It is another package; the same bytes again are no news, and stay yanked."""
+    """It is another package; the same bytes are refused, since no index would have them."""
     channel.admin.repositories.configure(MAIN, policy=Policy(overwrite=True))
     channel.put(zlib)
     channel.admin.releases.yank(MAIN, "linux-64", zlib.file)
-    assert channel.put(zlib, query="?force=true").status == 201
+    for query in ("", "?force=true"):
+        refused = channel.put(zlib, query=query)
+        assert (refused.status, "is yanked; put it back" in refused.text) == (409, True)
     assert channel.repodata("linux-64")["packages.conda"] == {}
     other = package("linux-64", zlib.file, payload=b"other")
     assert channel.put(other, query="?force=true").status == 201

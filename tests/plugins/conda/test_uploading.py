@@ -142,9 +142,9 @@ def test_other_bytes_are_not_replaced(house, files) -> None:
 def test_who_may_not_is_told_what_to_do(house, files) -> None:
     """Without a token, with a wrong one, for another channel, with one that only reads."""
     [found] = sent(house.url, files[:1])
-    assert "give a token" in found.reason
+    assert "put one into" in found.reason
     [found] = sent(house.url, files[:1], "no-token-of-anybody")
-    assert "The credentials are not accepted" in found.reason
+    assert "put one into REPOCORE_TOKEN" in found.reason
     [found] = sent(house.url.replace("main", "other"), files[:1], house.token)
     assert "There is no such channel" in found.reason
     house.session.accounts.add("bob", "high-water-mark")
@@ -228,7 +228,7 @@ def test_tries_have_an_end_and_pauses_that_grow(files) -> None:
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        (401, "credentials"),
+        (401, "REPOCORE_TOKEN"),
         (403, "permission"),
         (404, "--channel"),
         (409, "--force"),

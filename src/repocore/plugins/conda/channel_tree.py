@@ -68,6 +68,14 @@ class TreeFile:
             return None
         return found if stat.S_ISREG(found.st_mode) else None
 
+    def present(self) -> os.stat_result:
+        """As `status`; raises `RejectedError` where there is no plain file."""
+        status = self.status()
+        if status is None:
+            message = "the index names it, and it is no plain file in the folder"
+            raise RejectedError(message)
+        return status
+
     def read(self, size: int = -1, /) -> bytes:
         """Up to ``size`` bytes."""
         if self._ended:

@@ -38,6 +38,7 @@ from repocore.plugins.conda.channel_tree import (
 )
 from repocore.plugins.conda.descriptions import check_index, milliseconds, to_revision_3
 from repocore.plugins.conda.filenames import PackageFile
+from repocore.plugins.conda.index_stream import REMOVED
 from repocore.plugins.conda.inspecting import (
     ABOUT_LISTS,
     ABOUT_TEXTS,
@@ -203,12 +204,20 @@ class _Work:
         self.report.opened += self.reindex or upload.facts is None
 
     def _uploads(self, subdir: Subdir) -> Iterator[Upload]:
-        """What is to be put of a subdir: what its index names, then what lies there besides."""
+        """What is to be put of a subdir: what its index names, then what lies there besides.
+
+        Files that the index names as removed are taken, opened and yanked: whoever has noted one
+        still gets it, and nobody chooses it.
+        """
         reading = _Reading(subdir, self._channeldata, subdir.run_exports(), time.time())
         described = subdir.described()
         named: set[str] = set()
+        removed: set[str] = set()
         try:
             for one in described or ():
+                if one.section == REMOVED:
+                    removed.add(one.name)
+                    continue
                 named.add(one.name)
                 yield from self._upload(reading, one)
         except RejectedError as error:
@@ -220,8 +229,9 @@ class _Work:
         for name in subdir.packages():
             if name in named:
                 continue
-            if self.reindex:
-                yield from self._upload(reading, Described("", name, {}))
+            if self.reindex or name in removed:
+                section = REMOVED if name in removed else ""
+                yield from self._upload(reading, Described(section, name, {}))
             else:
                 why = "no index names it; --reindex takes what lies there"
                 self.report.skip(f"{subdir.name}/{name}", why)
@@ -230,7 +240,8 @@ class _Work:
         """The upload of a package; none where it is there, or is left out."""
         where = f"{reading.subdir.name}/{one.name}"
         try:
-            upload = reading.opened(one) if self.reindex else reading.believed(one)
+            known = not self.reindex and one.section != REMOVED
+            upload = reading.believed(one) if known else reading.opened(one)
         except RejectedError as error:
             self.report.skip(where, str(error))
             return
@@ -295,7 +306,7 @@ class _Reading:
         """An upload of a package that is opened; the index tells but when it came."""
         file = PackageFile.parse(one.name)
         content = self.subdir.file(one.name)
-        status = _present(content)
+        status = content.present()
         return Upload(
             path=file.path(self.subdir.name),
             stream=content,
@@ -303,6 +314,7 @@ class _Reading:
             released_at=_came(one.record, status, self._now),
             link=True,
             overwrite=False,
+            yanked=one.section == REMOVED,
         )
 
     def believed(self, one: Described) -> Upload:
@@ -355,14 +367,6 @@ class _Reading:
         except (ValueError, OverflowError) as error:
             message = f"its record has what an index has no words for: {error}."
             raise RejectedError(message) from error
-
-
-def _present(file: TreeFile) -> os.stat_result:
-    status = file.status()
-    if status is None:
-        message = "the index names it, and it is no plain file in the folder"
-        raise RejectedError(message)
-    return status
 
 
 def _came(record: Mapping[str, Any], status: os.stat_result, now: float) -> datetime:

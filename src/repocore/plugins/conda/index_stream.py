@@ -10,13 +10,15 @@ from __future__ import annotations
 import codecs
 import json
 from collections.abc import Iterator
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from repocore.errors import RejectedError
 from repocore.plugins.conda.strict_json import DECODER
 
-__all__ = ["Chunks", "read_entries"]
+__all__ = ["REMOVED", "Chunks", "read_entries"]
 
+#: The list of files that are in the index no more.
+REMOVED: Final = "removed"
 #: Bytes that are read at a time; a larger entry is read with twice as many, and so on.
 _CHUNK: Final = 256 << 10
 #: The most characters of one entry; the largest that are known have some thousands.
@@ -38,7 +40,8 @@ def read_entries(source: Chunks) -> Iterator[tuple[str, str, Any]]:
     """(section, key, value) of every entry of an index, in its order.
 
     Sections are ``packages``, ``packages.conda``, and of repodata v3 ``v3.conda`` and the like, for
-    which the key gets back the ending that it lost.  Other members are passed over.  Raises
+    which the key gets back the ending that it lost; and `REMOVED`, whose keys are the names in that
+    list.  Other members are passed over.  Raises
     `RejectedError` for what is no such JSON.
     """
     text = _Text(source)
@@ -58,12 +61,19 @@ def _entries(text: _Text) -> Iterator[tuple[str, str, Any]]:
         if section in _LISTS:
             for key in text.members():
                 yield section, key, text.value()
+        elif section == REMOVED:
+            yield from _removed(text.value())
         elif section == _NESTED:
             for kind in text.members():
                 for stem in text.members():
                     yield f"{_NESTED}.{kind}", f"{stem}.{kind}", text.value()
         else:
             text.skip()
+
+
+def _removed(value: Any) -> Iterator[tuple[str, str, Any]]:
+    names = cast("list[Any]", value) if isinstance(value, list) else []
+    return ((REMOVED, name, None) for name in names if isinstance(name, str))
 
 
 class _Text:

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
 from typing import Final
@@ -42,12 +43,12 @@ _PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _CREATED: Final = frozenset({200, 201, 204})
 #: What to do next; the server's own sentence goes before it.
 _ADVICE: Final = {
-    401: "The credentials are not accepted: give a token that is valid, in --token-env.",
+    401: "No token came that is valid: put one into REPOCORE_TOKEN, or name it by --token-env.",
     403: "This account may not upload it: ask for the permission to write there.",
     404: "There is no such channel, or this account may not see it: check --channel and the token.",
     405: "This address takes no uploads: check --channel.",
-    409: "It is published with other bytes: give it a new build, or try --force.",
-    413: "It is larger than the server, or the channel's quota, accepts.",
+    409: "Give it a new build, or try --force where the channel lets files be replaced.",
+    413: "It is larger than there is room for: ask the server's administrator.",
     507: "The server's storage is full: tell its administrator.",
 }
 
@@ -138,7 +139,7 @@ class _Sending:
             if answer.status == 200 and answer.etag.strip('"') == package.digest:  # noqa: PLR2004 - the status itself
                 return Sent.KNOWN
             if answer.status == 200 and not self.force:  # noqa: PLR2004 - the same
-                raise _Failed(_ADVICE[409])
+                raise _Failed(f"It is published with other bytes. {_ADVICE[409]}")
             if answer.status in {200, 404}:
                 with package.path.open("rb") as body:
                     answer = self.channel.put(
@@ -204,6 +205,7 @@ def store_files(
     Requires WRITE; raises what `Files.put_all` raises.
     """
     refused: list[Outcome] = []
+    started = datetime.now(UTC)
 
     def uploads() -> Iterator[Upload]:
         for path in files:
@@ -228,7 +230,8 @@ def store_files(
         refused.clear()
         if isinstance(found, File):
             apply_patch_package(session, address, found)
-            yield Outcome(upload.path.name, Sent.UPLOADED, found.size)
+            known = found.created_at < started
+            yield Outcome(upload.path.name, Sent.KNOWN if known else Sent.UPLOADED, found.size)
         else:
             yield Outcome(upload.path.name, Sent.FAILED, reason=str(found))
     yield from refused
