@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -170,3 +172,46 @@ def test_close_is_idempotent(house: House) -> None:
     house.writers.close()
     house.writers.run(adds("b"))
     assert house.words() == ["a", "b"]
+
+
+FORKING = """
+import os, sys, threading
+from pathlib import Path
+from repocore.catalog import Catalog
+
+def catalog():
+    return Catalog("sqlite:///catalog.db", folder=Path(sys.argv[1]))
+
+def bump(transaction):
+    transaction.bump_access()
+
+parent = catalog()
+parent.migrate()
+ended = threading.Event()
+
+def work():
+    while not ended.is_set():
+        parent.write(bump)
+
+threads = [threading.Thread(target=work, daemon=True) for _ in range(3)]
+for thread in threads:
+    thread.start()
+for _ in range(15):
+    child = os.fork()
+    if child == 0:
+        mine = catalog()
+        mine.write(bump)
+        os._exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+ended.set()
+for thread in threads:
+    thread.join()
+parent.write(bump)
+"""
+
+
+def test_a_fork_in_the_middle_of_writing_leaves_a_child_that_can_write(tmp_path) -> None:
+    """Whatever other threads were about: nothing of them is left in the child."""
+    command = [sys.executable, "-c", FORKING, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    assert (done.returncode, done.stderr) == (0, "")

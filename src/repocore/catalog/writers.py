@@ -27,7 +27,13 @@ __all__ = ["Writers"]
 #: A bound on how long a transaction grows, and other processes wait.
 _TOGETHER: Final = 16
 
+#: Seconds that a fork waits for a transaction to end.
+_PATIENCE: Final = 10.0
+
 Work = Callable[[Connection], Any]
+#: The queues of this process.
+_EVERY: weakref.WeakSet[Writers] = weakref.WeakSet()
+_held: list[threading.Lock] = []
 
 
 @attrs.define(eq=False)
@@ -51,10 +57,12 @@ class Writers:
         # Not in `close`, after which a writer may still come: it would lock another's descriptor.
         weakref.finalize(self, os.close, self._lock_file)
         self._queue: collections.deque[_Turn] = collections.deque()
-        self._mutex = threading.Lock()
+        #: Held by whoever writes.
+        self.mutex = threading.Lock()
         # One for all: to check a connection out, reset it and give it back takes longer than a
         # small transaction.
         self._connection: Connection | None = None
+        _EVERY.add(self)
 
     def run(self, work: Work) -> Any:
         """Do the work in a transaction and return its answer, once it is committed.
@@ -64,7 +72,7 @@ class Writers:
         turn = _Turn(work)
         self._queue.append(turn)
         try:
-            with self._mutex:
+            with self.mutex:
                 # Somebody before us may have done it already.
                 while not turn.done:
                     self._run_some()
@@ -78,7 +86,7 @@ class Writers:
 
     def close(self) -> None:
         """Close the connection; idempotent."""
-        with self._mutex:
+        with self.mutex:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
@@ -138,3 +146,22 @@ def _told(error: BaseException) -> Exception:
     # An interrupt is for the thread that it was sent to.
     message = "The server was stopped in the middle of the change; nothing was changed. Try again."
     return StorageError(message)
+
+
+def _hold() -> None:
+    """Let no transaction be in the middle when the process forks.
+
+    SQLite notes in memory who holds its locks.  A child would have that note and not the thread
+    that could let go of them, and never write again.
+    """
+    # The thread that forks may itself be in the middle of one; then nothing can be done.
+    found = [writers.mutex for writers in list(_EVERY)]
+    _held.extend(mutex for mutex in found if mutex.acquire(timeout=_PATIENCE))
+
+
+def _free() -> None:
+    while _held:
+        _held.pop().release()
+
+
+os.register_at_fork(before=_hold, after_in_parent=_free, after_in_child=_free)

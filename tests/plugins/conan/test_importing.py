@@ -99,7 +99,8 @@ def test_second_import_takes_what_has_come(registry, session, tree):
 
 def test_import_that_was_cut_off_goes_on(registry, session, tree, monkeypatch):
     """What it has taken is whole; nothing is there twice afterwards."""
-    real = session.files.put
+    room = type(session.files)
+    real = room.put
     calls = []
 
     def put(*args, **given):
@@ -108,7 +109,7 @@ def test_import_that_was_cut_off_goes_on(registry, session, tree, monkeypatch):
             raise OSError(errno.EIO, "the cable")
         return real(*args, **given)
 
-    monkeypatch.setattr(session.files, "put", put)
+    monkeypatch.setattr(room, "put", put)
     with pytest.raises(OSError, match="the cable"):
         import_tree(session, MAIN, tree.root)
     assert session.upkeep.check(read_data=True).ok
