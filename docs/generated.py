@@ -61,7 +61,8 @@ def routes() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder, repocore.open_registry(data=folder) as registry:
         for route in (*site_routes(registry), *registry.routes()):
             where = f"`{route.format}` repositories" if route.format else "the site"
-            yield f"## {route.method} {route.template}\n\n{route.summary} (Of {where}.)"
+            needs = f"Permission: {route.permission.value}."
+            yield f"## {route.method} {route.template}\n\n{route.summary} (Of {where}.) {needs}"
 
 
 def cli() -> Iterator[str]:

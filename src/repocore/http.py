@@ -6,6 +6,7 @@ the matching `Route` with a session, and writes the `Response`.
 
 from __future__ import annotations
 
+import enum
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
@@ -30,9 +31,10 @@ from repocore.errors import (
     TooLargeError,
     TruncatedError,
 )
-from repocore.model import Credentials, File
+from repocore.model import Action, Credentials, File
 
 __all__ = [
+    "Admits",
     "FileContent",
     "Headers",
     "Part",
@@ -51,6 +53,19 @@ _MOST_JSON: Final = 1 << 20
 def _no_parts() -> Iterator[Part]:
     message = "A multipart body was expected."
     raise RejectedError(message)
+
+
+class Admits(enum.Enum):
+    """Whom a route admits, where that is no `Action` on what it is about."""
+
+    #: Whoever asks: it tells nothing and changes nothing of anybody's.
+    ANYONE = "anyone"
+    #: Whoever asks, and shows each what they may read.
+    READERS = "readers"
+    #: Whoever has signed in.
+    ACCOUNTS = "accounts"
+    #: The account that it is about, and administrators.
+    ONESELF = "oneself"
 
 
 class Readable(Protocol):
@@ -117,7 +132,9 @@ class Request:
     base_url: str
 
     def json(self, *names: str, most: int = _MOST_JSON) -> dict[str, Any]:
-        """The body as an object of JSON with no other fields than these; for small bodies.
+        """The body as an object of JSON; for small bodies.
+
+        With names, no other fields may stand in it.
 
         Raises `RejectedError` for anything else, and `TooLargeError` for more bytes than ``most``.
         """
@@ -139,7 +156,7 @@ class Request:
             raise RejectedError(message)
         fields = cast("dict[str, Any]", value)
         unknown = sorted(fields.keys() - set(names))
-        if unknown:
+        if names and unknown:
             message = f"Nobody knows the field {unknown[0][:80]!r}; there are {', '.join(names)}."
             raise RejectedError(message)
         return fields
@@ -192,13 +209,16 @@ class Route(Generic[SessionT]):
 
     ``{name}`` matches one segment, ``{rest:path}`` one or more at the end.  Where ``format`` is
     given, the template is below each repository of that format; otherwise it is below the root.
-    ``errors`` goes before `status_for`; ``summary`` is the line in the reference.
+    ``errors`` goes before `status_for`; ``summary`` is the line in the reference.  ``permission``
+    is what the handler asks of its session before anything else: tests hold it to that.
     """
 
     method: str
     template: str
     handler: Callable[[SessionT, Request], Response]
     summary: str
+    #: What one needs to get through: an action on what it is about, or less than that.
+    permission: Action | Admits
     format: str | None = None
     errors: Mapping[type[Exception], int] = attrs.field(factory=dict[type[Exception], int])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from repocore.http import Request, Response, Route
+from repocore.http import Admits, Request, Response, Route
 from repocore.registry import Registry, Session
 
 __all__ = ["front", "health", "ready", "site_routes"]
@@ -38,6 +38,12 @@ def front(session: Session, request: Request) -> Response:
 
 def site_routes(_registry: Registry) -> Iterator[Route[Session]]:
     """Every route of the site."""
-    for template, handler in (("/healthz", health), ("/readyz", ready), ("/", front)):
+    for template, handler, admits in (
+        ("/healthz", health, Admits.ANYONE),
+        ("/readyz", ready, Admits.ANYONE),
+        ("/", front, Admits.READERS),
+    ):
         summary = (handler.__doc__ or "").strip().splitlines()[0]
-        yield Route(method="GET", template=template, handler=handler, summary=summary)
+        yield Route(
+            method="GET", template=template, handler=handler, summary=summary, permission=admits
+        )

@@ -27,7 +27,7 @@ from repocore import (
     hookimpl,
 )
 from repocore.config import PluginSettings, RepositorySettings, Settings
-from repocore.http import Response, Route
+from repocore.http import Admits, Response, Route
 from repocore.plugins.conan.revisions import ConanFormat
 
 
@@ -96,7 +96,13 @@ def test_routes_of_all_plugins(tmp_path: Path) -> None:
     class Brings:
         def __init__(self, *templates: str) -> None:
             self.routes = [
-                Route(method="GET", template=template, handler=answer, summary="x")
+                Route(
+                    method="GET",
+                    template=template,
+                    handler=answer,
+                    summary="x",
+                    permission=Admits.ANYONE,
+                )
                 for template in templates
             ]
 

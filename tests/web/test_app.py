@@ -15,7 +15,7 @@ from wsgi_calls import BAD_SEGMENTS, ShortInput, Untouchable, basic, call, envir
 import repocore
 from repocore import RejectedError, hookimpl
 from repocore.config import LimitSettings, WebSettings
-from repocore.http import Response, Route
+from repocore.http import Admits, Response, Route
 from repocore_web.site import site_routes
 
 MAIN = "conan/main"
@@ -213,15 +213,28 @@ class Lab:
 
     @hookimpl
     def repocore_routes(self):
-        yield Route(method="GET", template="/lab/fail", handler=self.fail, summary="fail")
+        yield Route(
+            method="GET",
+            template="/lab/fail",
+            handler=self.fail,
+            summary="fail",
+            permission=Admits.ANYONE,
+        )
         yield Route(
             method="GET",
             template="/lab/odd",
             handler=self.fail,
             summary="",
+            permission=Admits.ANYONE,
             errors={ValueError: 418},
         )
-        yield Route(method="PUT", template="/lab/{name}/{rest:path}", handler=self.note, summary="")
+        yield Route(
+            method="PUT",
+            template="/lab/{name}/{rest:path}",
+            handler=self.note,
+            summary="",
+            permission=Admits.ANYONE,
+        )
 
     def fail(self, session, request):
         raise self.error

@@ -10,7 +10,7 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import Map, Rule
 
 from repocore.errors import PluginError
-from repocore.http import Response, Route
+from repocore.http import Admits, Response, Route
 from repocore_web.routing import RESERVED, Router
 
 
@@ -20,6 +20,7 @@ def route(template, method="GET", format=None):
         template=template,
         handler=lambda *_: Response(),
         summary=template,
+        permission=Admits.ANYONE,
         format=format,
     )
 

@@ -25,7 +25,6 @@ __all__ = [
     "find_token",
     "foreign_prefix",
     "groups",
-    "is_foreign",
     "keys",
     "list_accounts",
     "list_tokens",
@@ -157,20 +156,23 @@ def add_token(transaction: Transaction, account: str, values: Mapping[str, Any])
 def find_token(
     connection: Connection,
     *,
-    prefix: str | None = None,
     number: int | None = None,
+    prefix: str | None = None,
     secret_hash: str | None = None,
 ) -> tuple[Token, str, bool, bool] | None:
-    """A token, its hash, whether it is live, and whether its account is; by prefix, number or hash.
+    """A token, its hash, whether it is live, and whether its account is.
 
-    Only those whose secret was made elsewhere are found by their hash.
+    By its number, or by the prefix of its secret and the secret's hash, of which the latter finds
+    those whose secret was made elsewhere.
     """
     live = _t.c.revoked_at.is_(None) & or_(_t.c.expires_at.is_(None), _t.c.expires_at > now())
-    if secret_hash is not None:
-        mine = _t.c.prefix == foreign_prefix(secret_hash)
+    if secret_hash is None:
+        mine = _t.c.id == number
     else:
-        mine = _t.c.prefix == prefix if prefix is not None else _t.c.id == number
+        mine = _t.c.prefix.in_([foreign_prefix(secret_hash), prefix])
+    # A prefix of ours begins with a letter or a digit: what was made elsewhere comes first.
     statement = _tokens.add_columns(live.label("live"), _a.c.disabled).where(mine)
+    statement = statement.order_by(_t.c.prefix)
     row = connection.execute(statement).first()
     return None if row is None else (token_of(row), row.secret_hash, row.live, not row.disabled)
 
@@ -178,11 +180,6 @@ def find_token(
 def foreign_prefix(secret_hash: str) -> str:
     """By what a token is found whose secret was made elsewhere; no prefix of ours begins so."""
     return f"={secret_hash}"
-
-
-def is_foreign(prefix: str) -> bool:
-    """Whether a token's secret was made elsewhere."""
-    return prefix[:1] == "="
 
 
 def list_tokens(connection: Connection, account: str | None) -> list[Token]:

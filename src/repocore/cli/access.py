@@ -8,8 +8,7 @@ from typing import Any
 import click
 
 from repocore.cli.output import State, command, command_group, show, table
-from repocore.errors import RejectedError
-from repocore.model import Action, Binding, Resource, Role, actions_of, split_address
+from repocore.model import Action, Binding, Role, action_of, actions_of, parse_resource
 
 __all__ = [
     "COMMANDS",
@@ -24,8 +23,6 @@ __all__ = [
     "unbind",
     "who",
 ]
-
-_SITE = "site"
 
 
 @command_group
@@ -104,24 +101,6 @@ def access() -> None:
     """Say why somebody may do something, and who may."""
 
 
-def _resource(text: str) -> Resource:
-    if text == _SITE:
-        return Resource()
-    fields = text.split("/", 3)
-    if len(fields) < 2:  # noqa: PLR2004 - format and name
-        message = f"{text!r} is not there to be asked about; write site, or format/name/package."
-        raise RejectedError(message)
-    split_address("/".join(fields[:2]))
-    return Resource(*fields)
-
-
-def _action(text: str) -> Action:
-    [found] = actions_of([text]) if text != "all" else (None,)
-    if found is None:
-        raise RejectedError("Ask about one action.")
-    return found
-
-
 @command("explain")
 @click.argument("who")
 @click.argument("action")
@@ -136,7 +115,7 @@ def explain(state: State, who: str, groups: Sequence[str], **given: Any) -> None
     name = None if who == "anonymous" else who.removeprefix("user:")
     with state.session() as session:
         found = session.permissions.explain(
-            name, _action(given["action"]), _resource(given["what"]), groups
+            name, action_of(given["action"]), parse_resource(given["what"]), groups
         )
     show(state, found, found.text)
 
@@ -146,7 +125,7 @@ def explain(state: State, who: str, groups: Sequence[str], **given: Any) -> None
 def who(state: State, what: str) -> None:
     """List who may do what with WHAT; for each, the tiers that decide."""
     with state.session() as session:
-        found = list(session.permissions.who(_resource(what)))
+        found = list(session.permissions.who(parse_resource(what)))
     rows = [
         (one.name, _actions(one.actions), ",".join(dict.fromkeys(why.tier for why in one.why)))
         for one in found

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from repocore.cli.output import State, command, command_group, show, table
-from repocore.config import parse_duration
+from repocore.config import parse_duration, scope_rule
 from repocore.errors import RejectedError
 from repocore.model import Account, Effect, Rule, Tier, Token, actions_of
 
@@ -175,14 +175,6 @@ def token() -> None:
     """Create, list and revoke API tokens."""
 
 
-def _scope(text: str) -> Rule:
-    names, colon, pattern = text.partition(":")
-    if not colon:
-        message = f"{text!r} is no scope; write actions:pattern, for example read:conan/main/**"
-        raise RejectedError(message)
-    return Rule(subject="*", actions=actions_of(names.split(",")), pattern=pattern)
-
-
 def _span(text: str | None) -> timedelta | None:
     try:
         return None if text is None else parse_duration(text)
@@ -199,7 +191,7 @@ def create_token(
     state: State, account: str, *, name: str, allow: Sequence[str], expires: str | None
 ) -> None:
     """Create a token of ACCOUNT; its secret is shown this once."""
-    rules = [_scope(text) for text in allow] or None
+    rules = [scope_rule(text) for text in allow] or None
     with state.session() as session:
         made, secret = session.accounts.create_token(
             account, name, rules=rules, lifetime=_span(expires)
@@ -222,7 +214,7 @@ def list_tokens(state: State, account: str | None) -> None:
             one.id,
             one.account,
             one.name,
-            "of the settings" if one.prefix.startswith("=") else f"rpc-{one.prefix}-…",
+            "of the settings" if one.declared else f"rpc-{one.prefix}-…",
             one.expires_at or "never",
             one.last_used_at or "never",
             _state_of(one),

@@ -6,6 +6,7 @@ import attrs
 
 from repocore.config.saying import says
 from repocore.config.values import Secret
+from repocore.errors import RejectedError
 from repocore.model import (
     ROLES,
     Action,
@@ -17,7 +18,14 @@ from repocore.model import (
 )
 from repocore.model.roles import check_role_name
 
-__all__ = ["AccountSettings", "BindingSettings", "RoleSettings", "TokenSettings", "scope_rule"]
+__all__ = [
+    "AccountSettings",
+    "BindingSettings",
+    "RoleSettings",
+    "TokenSettings",
+    "scope_rule",
+    "some_action",
+]
 
 _SHORTEST = 20
 
@@ -26,11 +34,6 @@ def _new_role(name: str) -> None:
     check_role_name(name)
     if name in ROLES:
         raise ValueError(f"the role {name} is always there; choose another name")
-
-
-def _granting(value: tuple[Action, ...]) -> None:
-    if not value:
-        raise ValueError("a role names at least one action")
 
 
 def _subject(value: str) -> None:
@@ -52,14 +55,21 @@ def _distinct_tokens(value: tuple[TokenSettings, ...]) -> None:
         raise ValueError("two tokens of an account have the same name")
 
 
+def some_action(value: tuple[Action, ...]) -> None:
+    """Raise `ValueError` where a rule or a role is about nothing."""
+    if not value:
+        raise ValueError("name at least one action, or all")
+
+
 def scope_rule(text: str) -> Rule:
     """The allow rule that ``ACTIONS:PATTERN`` stands for: ``read,write:conda/main/**``.
 
-    Raises `ValueError`.
+    Raises `RejectedError`.
     """
     names, colon, pattern = text.partition(":")
     if not colon:
-        raise ValueError(f"{text!r} is no scope; write actions:pattern, as in read:conan/main/**")
+        message = f"{text!r} is no scope; write actions:pattern, for example read:conan/main/**"
+        raise RejectedError(message)
     return Rule(subject="*", actions=actions_of(names.split(",")), pattern=pattern)
 
 
@@ -71,7 +81,7 @@ class RoleSettings:
         metadata=says("Its name, of small letters, digits, _ and -.", check=_new_role)
     )
     actions: tuple[Action, ...] = attrs.field(
-        metadata=says("What who holds it may do; all means every action.", check=_granting)
+        metadata=says("What who holds it may do; all means every action.", check=some_action)
     )
     description: str = attrs.field(default="", metadata=says("A line for people."))
 

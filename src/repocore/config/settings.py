@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from repocore.config.access import AccountSettings, BindingSettings, RoleSettings
+from repocore.config.access import AccountSettings, BindingSettings, RoleSettings, some_action
 from repocore.config.jobs import JobSettings, ScheduleSettings
 from repocore.config.retention import RetentionSettings
 from repocore.config.saying import (
@@ -52,11 +52,6 @@ def _format(value: str) -> None:
 
 def _subject(value: str) -> None:
     Rule(subject=value, actions=frozenset(Action), pattern="**")
-
-
-def _granting(value: tuple[Action, ...]) -> None:
-    if not value:
-        raise ValueError("a rule names at least one action")
 
 
 def _one_each(value: tuple[RoleSettings | AccountSettings, ...]) -> None:
@@ -145,7 +140,7 @@ class RuleSettings:
         )
     )
     actions: tuple[Action, ...] = attrs.field(
-        metadata=says("What it is about; all means every action.", check=_granting)
+        metadata=says("What it is about; all means every action.", check=some_action)
     )
     pattern: str = attrs.field(
         metadata=says(

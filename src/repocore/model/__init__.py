@@ -18,6 +18,7 @@ from repocore.model.access import (
     Rule,
     Survey,
     Tier,
+    action_of,
     actions_of,
 )
 from repocore.model.accounts import Account, SigningKey, Token, check_account_name
@@ -37,7 +38,7 @@ from repocore.model.files import Blob, File, FileFacts
 from repocore.model.jobs import Job, JobOutput, JobProgress, JobState, Payload
 from repocore.model.paths import FilePath, check_segment
 from repocore.model.releases import DraftRelease, Release, release_key
-from repocore.model.repositories import Mode, Policy, Repository, split_address
+from repocore.model.repositories import Mode, Policy, Repository, parse_resource, split_address
 from repocore.model.roles import ROLES, Binding, Role
 
 __all__ = [
@@ -89,9 +90,11 @@ __all__ = [
     "Survey",
     "Tier",
     "Token",
+    "action_of",
     "actions_of",
     "check_account_name",
     "check_segment",
+    "parse_resource",
     "release_key",
     "split_address",
 ]

@@ -33,6 +33,7 @@ __all__ = [
     "Rule",
     "Survey",
     "Tier",
+    "action_of",
     "actions_of",
 ]
 
@@ -294,6 +295,15 @@ class External:
 
 
 Credentials = Anonymous | Password | ApiKey | Bearer | External
+
+
+def action_of(name: str) -> Action:
+    """Read the name of one action; raises `RejectedError` for another word, and for ``all``."""
+    found = actions_of([name])
+    if len(found) > 1:
+        message = "Ask about one action; all is every one of them."
+        raise RejectedError(message)
+    return next(iter(found))
 
 
 def actions_of(names: Iterable[str]) -> frozenset[Action]:

@@ -56,6 +56,11 @@ class Token:
     last_used_at: datetime | None
     revoked_at: datetime | None
 
+    @property
+    def declared(self) -> bool:
+        """Whether its secret was made elsewhere; then its prefix is ``=`` and the hash."""
+        return self.prefix[:1] == "="
+
 
 @attrs.frozen(kw_only=True)
 class SigningKey:

@@ -12,8 +12,9 @@ from typing import Any, Final
 import attrs
 
 from repocore.errors import InvalidPathError
+from repocore.model.access import Resource
 
-__all__ = ["Mode", "Policy", "Repository", "split_address"]
+__all__ = ["Mode", "Policy", "Repository", "parse_resource", "split_address"]
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,98}[a-z0-9])?\Z", re.IGNORECASE)
 
@@ -73,3 +74,15 @@ def split_address(address: str) -> tuple[str, str]:
         )
         raise InvalidPathError(message)
     return kind, name
+
+
+def parse_resource(text: str) -> Resource:
+    """What ``format/name[/package[/version]]`` names; ``site``, or nothing, is the site.
+
+    Raises `InvalidPathError` where it names nothing.
+    """
+    if text in {"", "site"}:
+        return Resource()
+    fields = text.split("/", 3)
+    split_address("/".join(fields[:2]))
+    return Resource(*fields)

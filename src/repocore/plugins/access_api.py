@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any, Final, cast
 
 from repocore.errors import MissingError, NotAuthenticatedError, RejectedError
-from repocore.http import Request, Response, Route
+from repocore.http import Admits, Request, Response, Route
 from repocore.markers import hookimpl
-from repocore.model import Action, Binding, Resource, Role, actions_of, split_address
+from repocore.model import Action, Binding, Role, action_of, actions_of, parse_resource
 from repocore.registry import Session
 
 __all__ = [
@@ -24,24 +24,29 @@ __all__ = [
 ]
 
 _DIGITS: Final = 18
-_FIELDS: Final = 4
 
 
 @hookimpl
 def repocore_routes() -> Iterable[Route[Session]]:
     """Eight routes of the site."""
-    for method, template, handler in (
-        ("GET", "roles", list_roles),
-        ("PUT", "roles/{name}", put_role),
-        ("DELETE", "roles/{name}", remove_role),
-        ("GET", "bindings", list_bindings),
-        ("POST", "bindings", bind),
-        ("DELETE", "bindings/{number}", unbind),
-        ("GET", "access/explain", explain),
-        ("GET", "access/who", who),
+    for method, template, handler, permission in (
+        ("GET", "roles", list_roles, Admits.ACCOUNTS),
+        ("PUT", "roles/{name}", put_role, Action.ADMIN),
+        ("DELETE", "roles/{name}", remove_role, Action.ADMIN),
+        ("GET", "bindings", list_bindings, Admits.ACCOUNTS),
+        ("POST", "bindings", bind, Action.MANAGE),
+        ("DELETE", "bindings/{number}", unbind, Action.MANAGE),
+        ("GET", "access/explain", explain, Action.MANAGE),
+        ("GET", "access/who", who, Action.MANAGE),
     ):
         summary = (handler.__doc__ or "").strip().splitlines()[0]
-        yield Route(method=method, template=f"/api/v1/{template}", handler=handler, summary=summary)
+        yield Route(
+            method=method,
+            template=f"/api/v1/{template}",
+            handler=handler,
+            summary=summary,
+            permission=permission,
+        )
 
 
 def list_roles(session: Session, _request: Request) -> Response:
@@ -100,13 +105,11 @@ def explain(session: Session, request: Request) -> Response:
     """Say why `?who=` may do `?action=` with `?what=`, or may not; `?group=` is one more group."""
     query = request.query
     name, group = query.get("who"), query.get("group")
-    [action, *others] = actions_of([query.get("action", "")])
-    if others:
-        raise RejectedError("Ask about one action.")
+    action = action_of(query.get("action", ""))
     found = session.permissions.explain(
         None if name in {None, "", "anonymous"} else name,
         action,
-        _resource(query.get("what", "")),
+        parse_resource(query.get("what", "")),
         [group] if group else (),
     )
     return Response.json(
@@ -116,7 +119,7 @@ def explain(session: Session, request: Request) -> Response:
 
 def who(session: Session, request: Request) -> Response:
     """List everybody who may do anything with `?what=`, and what."""
-    found = session.permissions.who(_resource(request.query.get("what", "")))
+    found = session.permissions.who(parse_resource(request.query.get("what", "")))
     holders = [
         {
             "name": one.name,
@@ -132,14 +135,6 @@ def who(session: Session, request: Request) -> Response:
 def _signed_in(session: Session) -> None:
     if session.principal.anonymous:
         raise NotAuthenticatedError
-
-
-def _resource(text: str) -> Resource:
-    if text in {"", "site"}:
-        return Resource()
-    fields = text.split("/", _FIELDS - 1)
-    split_address("/".join(fields[:2]))
-    return Resource(*fields)
 
 
 def _role(role: Role) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from repocore.errors import JobMissingError, RejectedError
-from repocore.http import Request, Response, Route
+from repocore.http import Admits, Request, Response, Route
 from repocore.markers import hookimpl
 from repocore.model import Job, JobState
 from repocore.registry import Session
@@ -30,7 +30,13 @@ def repocore_routes() -> Iterable[Route[Session]]:
         ("GET", f"{top}/{{number}}/output", output),
     ):
         summary = (handler.__doc__ or "").strip().splitlines()[0]
-        yield Route(method=method, template=template, handler=handler, summary=summary)
+        yield Route(
+            method=method,
+            template=template,
+            handler=handler,
+            summary=summary,
+            permission=Admits.ONESELF,
+        )
 
 
 def list_jobs(session: Session, request: Request) -> Response:

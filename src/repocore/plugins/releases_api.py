@@ -17,7 +17,7 @@ import attrs
 from repocore.errors import RejectedError
 from repocore.http import Request, Response, Route
 from repocore.markers import hookimpl
-from repocore.model import File, Release
+from repocore.model import Action, File, Release
 from repocore.registry import Session
 
 __all__ = ["copy", "delete", "promote", "repocore_routes", "unyank", "yank"]
@@ -28,12 +28,19 @@ _UNFIT: Final = re.compile("[\0-\x1f\x7f\ud800-\udfff]")
 @hookimpl
 def repocore_routes() -> Iterable[Route[Session]]:
     """Five routes of the site."""
-    for handler in (yank, unyank, delete, copy, promote):
+    for handler, permission in (
+        (yank, Action.YANK),
+        (unyank, Action.YANK),
+        (delete, Action.DELETE),
+        (copy, Action.WRITE),
+        (promote, Action.PROMOTE),
+    ):
         yield Route(
             method="POST",
             template=f"/api/v1/releases/{handler.__name__}",
             handler=handler,
             summary=(handler.__doc__ or "").strip().splitlines()[0],
+            permission=permission,
         )
 
 

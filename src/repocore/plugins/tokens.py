@@ -21,9 +21,9 @@ def repocore_authenticate(registry: Registry, credentials: Credentials) -> Princ
     `NotAuthenticatedError` for one that is revoked, expired or not known.
     """
     match credentials:
-        case ApiKey(value) | Bearer(value) if value.startswith(TOKEN_PREFIX):
-            return _principal(registry, value, ANYBODY)
         case ApiKey(value):
+            return _principal(registry, value, ANYBODY)
+        case Bearer(value) if value.startswith(TOKEN_PREFIX):
             return _principal(registry, value, ANYBODY)
         case Password(username, password) if password.startswith(TOKEN_PREFIX):
             return _principal(registry, password, username)

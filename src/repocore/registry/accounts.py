@@ -261,9 +261,7 @@ class Accounts:
         self._trusted()
         prefix, hashed = split_token(secret), hash_token(secret)
         with self._context.services.catalog.snapshot() as connection:
-            found = accounts.find_token(connection, secret_hash=hashed)
-            if found is None and prefix is not None:
-                found = accounts.find_token(connection, prefix=prefix)
+            found = accounts.find_token(connection, prefix=prefix, secret_hash=hashed)
         if found is None and prefix is None:
             return None
         if found is None or not same(found[1], hashed):

@@ -91,7 +91,7 @@ def _make_token(transaction: Transaction, account: str, token: TokenSettings) ->
     if there is not None and (there[0].revoked_at or there[0].rules == rules):
         return
     for one in accounts.list_tokens(transaction.connection, account):
-        if one.name == token.name and accounts.is_foreign(one.prefix):
+        if one.name == token.name and one.declared:
             accounts.remove_token(transaction, one.id)
     values = {"name": token.name, "prefix": accounts.foreign_prefix(hashed), "secret_hash": hashed}
     accounts.add_token(transaction, account, {**values, "rules": rules_text(rules)})

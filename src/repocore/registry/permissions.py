@@ -53,7 +53,8 @@ class Permissions:
         only narrow the answer.
         """
         self._require(name, resource)
-        return self._explain(self._principal(name, groups), action, resource)
+        rules = self._rules(resource)
+        return self._explain(self._principal(name, groups), action, resource, rules)
 
     def who(self, resource: Resource) -> Iterator[Holder]:
         """Everybody who may do anything with a resource, by name.
@@ -66,13 +67,14 @@ class Permissions:
             known = {one.name: one.groups for one in accounts.list_accounts(connection)}
         subjects = {rule.subject for rule in self._context.services.book.known.rules}
         named = {subject[5:] for subject in subjects if subject.startswith("user:")}
+        rules = self._rules(resource)
         nobody = Principal(name=None)
         others = (
             Principal(name=name, groups=known.get(name, frozenset()))
             for name in sorted(named | known.keys())
         )
         for principal in (nobody, *others):
-            why = [self._explain(principal, action, resource) for action in Action]
+            why = [self._explain(principal, action, resource, rules) for action in Action]
             allowed = [(a, one) for a, one in zip(Action, why, strict=True) if one.allowed]
             if allowed:
                 actions, reasons = zip(*allowed, strict=True)
@@ -95,12 +97,14 @@ class Permissions:
         own: frozenset[str] = frozenset() if found is None else found.groups
         return Principal(name=name, groups=own | frozenset(groups))
 
-    def _explain(self, principal: Principal, action: Action, resource: Resource) -> Explanation:
+    def _explain(
+        self, principal: Principal, action: Action, resource: Resource, rules: Sequence[Rule]
+    ) -> Explanation:
         services = self._context.services
         answer = services.hooks.repocore_authorize(
             registry=services.registry, principal=principal, action=action, resource=resource
         )
-        rule = deciding(self._rules(resource), principal, action, resource)
+        rule = deciding(rules, principal, action, resource)
         allowed = answer is True
         if rule is not None and (rule.effect is Effect.ALLOW) is answer:
             return Explanation(

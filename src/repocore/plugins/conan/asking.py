@@ -16,8 +16,8 @@ from repocore.errors import (
     MissingError,
     UploadRejectedError,
 )
-from repocore.http import Request, Response, Route
-from repocore.model import Digest, release_key
+from repocore.http import Admits, Request, Response, Route
+from repocore.model import Action, Digest, release_key
 from repocore.plugins.conan.references import (
     ConanReference,
     PackageReference,
@@ -133,7 +133,9 @@ def finding(handler: Handler, missing: Callable[[Request], str]) -> Handler:
 _ERRORS: Final[dict[type[Exception], int]] = {InvalidPackageError: 400, UploadRejectedError: 400}
 
 
-def conan_route(method: str, template: str, handler: Handler) -> Route[Session]:
+def conan_route(
+    method: str, template: str, handler: Handler, permission: Action | Admits
+) -> Route[Session]:
     """A route of Conan repositories; its summary is the first line of the handler's docstring."""
     summary = (handler.__doc__ or "").strip().splitlines()[0]
     return Route(
@@ -141,6 +143,7 @@ def conan_route(method: str, template: str, handler: Handler) -> Route[Session]:
         template=template,
         handler=handler,
         summary=summary,
+        permission=permission,
         format="conan",
         errors=_ERRORS if method == "PUT" else {},
     )

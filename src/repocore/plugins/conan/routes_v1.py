@@ -6,7 +6,6 @@ travel by signed URLs; `transfers` has these.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, cast
 
@@ -15,10 +14,11 @@ import attrs
 from repocore.errors import (
     FileMissingError,
     InvalidPathError,
+    RejectedError,
     ReleaseMissingError,
     TooLargeError,
 )
-from repocore.http import Request, Response, Route
+from repocore.http import Admits, Request, Response, Route
 from repocore.model import Action, File, FilePath, Resource
 from repocore.plugins.conan import transfers
 from repocore.plugins.conan.asking import (
@@ -272,20 +272,12 @@ def delete_packages(session: Session, request: Request) -> Response:
 
 
 def _body(request: Request) -> dict[str, Any]:
-    content = b""
-    while chunk := request.body.read(1 << 16):
-        content += chunk
-        if len(content) > _MOST:
-            raise TooLargeError
     try:
-        read: Any = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        message = "The body is not JSON."
-        raise InvalidPathError(message) from error
-    if not isinstance(read, dict):
-        message = "The body is not a JSON object."
-        raise InvalidPathError(message)
-    return cast("dict[str, Any]", read)
+        return request.json(most=_MOST)
+    except TooLargeError:
+        raise
+    except RejectedError as error:  # the clients of Conan 1 know 400
+        raise InvalidPathError(str(error)) from error
 
 
 def _sizes(body: dict[str, Any]) -> dict[str, int]:
@@ -311,26 +303,26 @@ def _no_package(request: Request) -> str:
     return f"Binary package not found: '{partition}:{request.fields['package_id']}'"
 
 
-_TABLE: Final[tuple[tuple[str, str, Handler, Callable[[Request], str]], ...]] = (
-    ("GET", "/v1/conans/search", search_recipes, no_repository),
-    ("GET", _R, snapshot, no_recipe),
-    ("GET", _R + "/digest", digest, no_recipe),
-    ("GET", _R + "/download_urls", download_urls, no_recipe),
-    ("POST", _R + "/upload_urls", upload_urls, no_recipe),
-    ("DELETE", _R, delete_recipe, no_recipe),
-    ("POST", _R + "/remove_files", remove_files, no_recipe),
-    ("GET", _R + "/search", search_packages, no_recipe),
-    ("POST", _R + "/packages/delete", delete_packages, no_recipe),
-    ("GET", _P, snapshot, _no_package),
-    ("GET", _P + "/digest", digest, _no_package),
-    ("GET", _P + "/download_urls", download_urls, _no_package),
-    ("POST", _P + "/upload_urls", upload_urls, _no_package),
-    ("GET", "/v1/files/{file:path}", fetch, no_file),
-    ("PUT", "/v1/files/{file:path}", send, no_file),
+_TABLE: Final[tuple[tuple[str, str, Handler, Callable[[Request], str], Action | Admits], ...]] = (
+    ("GET", "/v1/conans/search", search_recipes, no_repository, Admits.READERS),
+    ("GET", _R, snapshot, no_recipe, Action.READ),
+    ("GET", _R + "/digest", digest, no_recipe, Action.READ),
+    ("GET", _R + "/download_urls", download_urls, no_recipe, Action.READ),
+    ("POST", _R + "/upload_urls", upload_urls, no_recipe, Action.WRITE),
+    ("DELETE", _R, delete_recipe, no_recipe, Action.DELETE),
+    ("POST", _R + "/remove_files", remove_files, no_recipe, Action.DELETE),
+    ("GET", _R + "/search", search_packages, no_recipe, Action.READ),
+    ("POST", _R + "/packages/delete", delete_packages, no_recipe, Action.DELETE),
+    ("GET", _P, snapshot, _no_package, Action.READ),
+    ("GET", _P + "/digest", digest, _no_package, Action.READ),
+    ("GET", _P + "/download_urls", download_urls, _no_package, Action.READ),
+    ("POST", _P + "/upload_urls", upload_urls, _no_package, Action.WRITE),
+    ("GET", "/v1/files/{file:path}", fetch, no_file, Action.READ),
+    ("PUT", "/v1/files/{file:path}", send, no_file, Action.WRITE),
 )
 
 
 def routes() -> Iterator[Route[Session]]:
     """The routes of a Conan repository for clients without revisions."""
-    for method, template, handler, missing in _TABLE:
-        yield conan_route(method, template, finding(handler, missing))
+    for method, template, handler, missing, permission in _TABLE:
+        yield conan_route(method, template, finding(handler, missing), permission)

@@ -14,8 +14,8 @@ from typing import Final
 from repocore.errors import (
     ReleaseMissingError,
 )
-from repocore.http import Request, Response, Route
-from repocore.model import Digest
+from repocore.http import Admits, Request, Response, Route
+from repocore.model import Action, Digest
 from repocore.plugins.conan.asking import (
     Handler,
     announced_by,
@@ -256,41 +256,41 @@ def put_source(session: Session, request: Request) -> Response:
 
 def routes() -> Iterator[Route[Session]]:
     """Every route of a Conan repository."""
-    for method, template, handler in _SITE:
-        yield conan_route(method, template, handler)
-    for method, template, handler, missing in _TABLE:
-        yield conan_route(method, template, finding(handler, missing))
+    for method, template, handler, admits in _SITE:
+        yield conan_route(method, template, handler, admits)
+    for method, template, handler, missing, permission in _TABLE:
+        yield conan_route(method, template, finding(handler, missing), permission)
 
 
 #: Conan 1 logs in under v1 even where it speaks v2 otherwise; Conan 2 pings there.
-_SITE: Final[tuple[tuple[str, str, Handler], ...]] = (
-    ("GET", "/v1/ping", ping),
-    ("GET", "/v2/ping", ping),
-    ("GET", "/v1/users/authenticate", authenticate),
-    ("GET", "/v2/users/authenticate", authenticate),
-    ("GET", "/v1/users/check_credentials", check_credentials),
-    ("GET", "/v2/users/check_credentials", check_credentials),
+_SITE: Final[tuple[tuple[str, str, Handler, Admits], ...]] = (
+    ("GET", "/v1/ping", ping, Admits.ANYONE),
+    ("GET", "/v2/ping", ping, Admits.ANYONE),
+    ("GET", "/v1/users/authenticate", authenticate, Admits.ACCOUNTS),
+    ("GET", "/v2/users/authenticate", authenticate, Admits.ACCOUNTS),
+    ("GET", "/v1/users/check_credentials", check_credentials, Admits.ACCOUNTS),
+    ("GET", "/v2/users/check_credentials", check_credentials, Admits.ACCOUNTS),
 )
 
-_TABLE: Final[tuple[tuple[str, str, Handler, Callable[[Request], str]], ...]] = (
-    ("GET", "/v2/conans/search", search_recipes, no_repository),
-    ("GET", _R + "/latest", recipe_latest, no_recipe),
-    ("GET", _R + "/revisions", recipe_revisions, no_recipe),
-    ("GET", _R + "/search", search_packages, no_recipe),
-    ("DELETE", _R, delete_recipe, no_recipe),
-    ("GET", _RR + "/files", recipe_files, no_recipe),
-    ("GET", _RR + "/files/{file:path}", download, no_file),
-    ("PUT", _RR + "/files/{file:path}", upload, no_recipe),
-    ("GET", _RR + "/search", search_packages, no_recipe),
-    ("DELETE", _RR, delete_recipe_revision, no_recipe),
-    ("DELETE", _RR + "/packages", delete_packages, no_packages),
-    ("DELETE", _P, delete_package, no_package),
-    ("GET", _P + "/latest", package_latest, no_package),
-    ("GET", _P + "/revisions", package_revisions, no_package),
-    ("DELETE", _PP, delete_package_revision, no_package_revision),
-    ("GET", _PP + "/files", package_files, no_package_revision),
-    ("GET", _PP + "/files/{file:path}", download, no_file),
-    ("PUT", _PP + "/files/{file:path}", upload, no_recipe),
-    ("GET", "/sources/{file}", get_source, no_file),
-    ("PUT", "/sources/{file}", put_source, no_file),
+_TABLE: Final[tuple[tuple[str, str, Handler, Callable[[Request], str], Action | Admits], ...]] = (
+    ("GET", "/v2/conans/search", search_recipes, no_repository, Admits.READERS),
+    ("GET", _R + "/latest", recipe_latest, no_recipe, Action.READ),
+    ("GET", _R + "/revisions", recipe_revisions, no_recipe, Action.READ),
+    ("GET", _R + "/search", search_packages, no_recipe, Action.READ),
+    ("DELETE", _R, delete_recipe, no_recipe, Action.DELETE),
+    ("GET", _RR + "/files", recipe_files, no_recipe, Action.READ),
+    ("GET", _RR + "/files/{file:path}", download, no_file, Action.READ),
+    ("PUT", _RR + "/files/{file:path}", upload, no_recipe, Action.WRITE),
+    ("GET", _RR + "/search", search_packages, no_recipe, Action.READ),
+    ("DELETE", _RR, delete_recipe_revision, no_recipe, Action.DELETE),
+    ("DELETE", _RR + "/packages", delete_packages, no_packages, Action.DELETE),
+    ("DELETE", _P, delete_package, no_package, Action.DELETE),
+    ("GET", _P + "/latest", package_latest, no_package, Action.READ),
+    ("GET", _P + "/revisions", package_revisions, no_package, Action.READ),
+    ("DELETE", _PP, delete_package_revision, no_package_revision, Action.DELETE),
+    ("GET", _PP + "/files", package_files, no_package_revision, Action.READ),
+    ("GET", _PP + "/files/{file:path}", download, no_file, Action.READ),
+    ("PUT", _PP + "/files/{file:path}", upload, no_recipe, Action.WRITE),
+    ("GET", "/sources/{file}", get_source, no_file, Action.READ),
+    ("PUT", "/sources/{file}", put_source, no_file, Action.WRITE),
 )

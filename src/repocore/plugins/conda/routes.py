@@ -17,7 +17,7 @@ from repocore.errors import (
     NotAuthenticatedError,
 )
 from repocore.http import FileContent, Request, Response, Route
-from repocore.model import Anonymous, Digest, FilePath
+from repocore.model import Action, Anonymous, Digest, FilePath
 from repocore.plugins.conda.filenames import parse_path
 from repocore.plugins.conda.patch_packages import apply_patch_package, patch_changes
 from repocore.plugins.conda.patches import PATCH_FILE
@@ -138,11 +138,16 @@ def wants(request: Request, name: str) -> bool:
 
 def routes() -> Iterable[Route[Session]]:
     """Below each channel."""
-    for method, handler in (("GET", hiding(_read)), ("PUT", _put), ("DELETE", _delete)):
+    for method, handler, permission in (
+        ("GET", hiding(_read), Action.READ),
+        ("PUT", _put, Action.WRITE),
+        ("DELETE", _delete, Action.DELETE),
+    ):
         yield Route(
             method=method,
             template="/{path:path}",
             handler=handler,
             summary=(handler.__doc__ or "").strip().splitlines()[0],
+            permission=permission,
             format="conda",
         )

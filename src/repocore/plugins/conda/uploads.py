@@ -137,5 +137,6 @@ def routes() -> Iterable[Route[Session]]:
             template=template,
             handler=handler,
             summary=(handler.__doc__ or "").strip().splitlines()[0],
+            permission=Action.WRITE,
             errors=_ERRORS,
         )
