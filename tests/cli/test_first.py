@@ -142,12 +142,12 @@ def test_crash_between_any_two_steps_is_repaired(tmp_path, monkeypatch, calls):
     left = calls
     write = Catalog.write
 
-    def dying(self, work):
+    def dying(self, work, *rest):
         nonlocal left
         left -= 1
         if left == 0:
             raise Crash
-        return write(self, work)
+        return write(self, work, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(Catalog, "write", dying)

@@ -296,10 +296,10 @@ def test_file_is_deleted_once(house, monkeypatch: pytest.MonkeyPatch) -> None:
     catalog = house.registry._services.catalog
     write = catalog.write
 
-    def overtaken(work):
+    def overtaken(work, *rest):
         monkeypatch.setattr(catalog, "write", write)
         house.admin.files.delete("conan/main", path)
-        return write(work)
+        return write(work, *rest)
 
     monkeypatch.setattr(catalog, "write", overtaken)
     files.delete("conan/main", path)
@@ -400,7 +400,7 @@ def test_counts_that_cannot_be_written_are_kept(
     house.recipe("r1")
     services = house.registry._services
 
-    def broken(_work: object) -> None:
+    def broken(_work: object, *_rest: object) -> None:
         raise StorageError
 
     house.admin.files.open("conan/main", CONANFILE).close()

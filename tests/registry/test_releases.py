@@ -217,9 +217,9 @@ def test_a_release_that_is_deleted_while_it_is_yanked_is_missing(house, monkeypa
     catalog = house.registry._services.catalog
     write = catalog.write
 
-    def then_deleted(work):
+    def then_deleted(work, *rest):
         monkeypatch.setattr(catalog, "write", write)
-        done = write(work)
+        done = write(work, *rest)
         house.admin.releases.delete(MAIN, ZLIB, "r1")
         return done
 

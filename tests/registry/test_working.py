@@ -313,11 +313,11 @@ def test_an_end_that_cannot_be_written_is_tried_again(works, monkeypatch):
     """Another of its key may have come in the same moment; in the end the lease decides."""
     write, broken = Catalog.write, []
 
-    def failing(self, work):
+    def failing(self, work, *rest):
         if works.kinds.ran and len(broken) < 2:
             broken.append(work)
             raise StorageError
-        return write(self, work)
+        return write(self, work, *rest)
 
     monkeypatch.setattr(Catalog, "write", failing)
     assert works.done().state is JobState.DONE
@@ -368,9 +368,9 @@ def test_progress_is_written_once_an_interval(settings, monkeypatch):
     writes: list[object] = []
     write = Catalog.write
 
-    def counting(self, work):
+    def counting(self, work, *rest):
         writes.append(work)
-        return write(self, work)
+        return write(self, work, *rest)
 
     def act(_session, _payload, progress):
         writes.clear()
@@ -422,7 +422,7 @@ def test_a_job_outlives_a_catalog_that_is_away(works, monkeypatch):
     write = Catalog.write
 
     def act(_session, _payload, progress):
-        def away(_self, _work):
+        def away(_self, _work, *_rest):
             raise StorageError
 
         monkeypatch.setattr(Catalog, "write", away)

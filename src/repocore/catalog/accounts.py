@@ -235,11 +235,11 @@ def add_rule(transaction: Transaction, rule: Rule, position: int | None) -> Rule
     return rule_of(row)
 
 
-def remove_rule(transaction: Transaction, number: int) -> bool:
-    """Delete a rule; False where there is none of that number."""
-    removed = transaction.execute(delete(_r).where(_r.c.id == number)).rowcount
+def remove_rule(transaction: Transaction, number: int) -> Rule | None:
+    """Delete a rule and return it; None where there is none of that number."""
+    row = transaction.execute(delete(_r).where(_r.c.id == number).returning(_r)).first()
     transaction.bump_access()
-    return removed == 1
+    return None if row is None else rule_of(row)
 
 
 def keys(connection: Connection, purpose: str) -> list[SigningKey]:

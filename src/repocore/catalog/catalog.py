@@ -14,15 +14,16 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from repocore.catalog.dialects import Dialect, open_dialect
 from repocore.catalog.hot import Hot
-from repocore.catalog.transactions import Transaction
+from repocore.catalog.transactions import SERVER, Transaction
 from repocore.errors import ConfigurationError, StorageError, StorageFullError
+from repocore.model import Origin
 
 __all__ = ["HEAD", "Catalog"]
 
 _log = logging.getLogger(__name__)
 
 #: The newest revision in ``migrations/versions``.
-HEAD = "0005"
+HEAD = "0006"
 _MIGRATING = 0x7265706F
 #: PostgreSQL ends one of two transactions that wait for each other.
 _GIVEN_UP = frozenset({"40P01", "40001"})
@@ -43,8 +44,10 @@ class Catalog:
         self.listened = False
         self.hot = Hot(self._dialect.raw, self._dialect.mark)
 
-    def write(self, work: Callable[[Transaction], T]) -> T:
+    def write(self, work: Callable[[Transaction], T], origin: Origin = SERVER) -> T:
         """Run the work in a transaction: all of it is committed, or an exception undoes it.
+
+        The records of what it changes say that it comes from the origin.
 
         A transaction that the database gave up for another's sake is run again, so the work must
         change nothing but the catalog.  Raises `StorageFullError` or `StorageError` where the
@@ -53,7 +56,9 @@ class Catalog:
         for attempt in range(_ATTEMPTS):
             try:
                 return self._dialect.write(
-                    lambda connection: work(Transaction(connection, self._dialect, self.listened))
+                    lambda connection: work(
+                        Transaction(connection, self._dialect, self.listened, origin)
+                    )
                 )
             except (DBAPIError, *self._dialect.errors) as error:
                 cause = error.orig if isinstance(error, DBAPIError) else error

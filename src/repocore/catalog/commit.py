@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import attrs
 
@@ -61,13 +62,14 @@ def commit(transaction: Transaction, change: FileChange) -> File | None:
     """
     if not blobs.refer(transaction, change.key):
         return None
-    file, grown, replaced, new = _bind(transaction, change)
+    file, grown, before, new = _bind(transaction, change)
+    replaced = before is not None and before["digest"] != str(change.key.digest)
     repositories.charge(transaction, change.repository, grown, int(new))
     facts = change.facts
     if facts.partition is None or facts.release is None:
         if replaced and not (facts.mutable or change.may_overwrite):
             raise _refusal(change)
-        _tell_file(transaction, change)
+        transaction.emit(_file_event(change), before=before, after=_fields(change))
         return file
     _require_parent(transaction, change)
     drafts.lock(transaction, change.repository.id, facts.partition)
@@ -76,9 +78,11 @@ def commit(transaction: Transaction, change: FileChange) -> File | None:
     repositories.charge(transaction, change.repository, -removed, -count)
     if row.released and (replaced or count) and not (facts.mutable or change.may_overwrite):
         raise _refusal(change)
-    _publish(transaction, change, row, replaced=replaced)
-    if row.released:
-        _tell_file(transaction, change)
+    published = _publish(transaction, change, row, before, replaced=replaced)
+    if row.released and published:
+        transaction.tell(_file_event(change))
+    elif row.released:
+        transaction.emit(_file_event(change), before=before, after=_fields(change))
     return file
 
 
@@ -87,8 +91,10 @@ def _refusal(change: FileChange) -> ImmutableFileError:
     return ImmutableFileError(message)
 
 
-def _bind(transaction: Transaction, change: FileChange) -> tuple[File, int, bool, bool]:
-    """Write the file's row; returns it, the bytes it grew by, whether other bytes went, and whether
+def _bind(
+    transaction: Transaction, change: FileChange
+) -> tuple[File, int, dict[str, Any] | None, bool]:
+    """Write the file's row; returns it, the bytes it grew by, what was there before, and whether
     the path is new.
     """
     bound = files.bind(
@@ -116,9 +122,9 @@ def _bind(transaction: Transaction, change: FileChange) -> tuple[File, int, bool
     )
     file = file_of(change.repository.value.address, change.path, columns)
     if bound.before is None:
-        return file, change.size, False, True
+        return file, change.size, None, True
     digest, size = bound.before
-    return file, change.size - size, digest != change.key.digest, False
+    return file, change.size - size, {"digest": str(digest), "size": size}, False
 
 
 def _require_parent(transaction: Transaction, change: FileChange) -> None:
@@ -196,9 +202,16 @@ def _make_room(transaction: Transaction, change: FileChange) -> tuple[int, int]:
 
 
 def _publish(
-    transaction: Transaction, change: FileChange, row: ReleaseRow, *, replaced: bool
-) -> None:
+    transaction: Transaction,
+    change: FileChange,
+    row: ReleaseRow,
+    before: dict[str, Any] | None,
+    *,
+    replaced: bool,
+) -> bool:
     """Release what became whole; put an older release in front when it is announced again.
+
+    Says whether it did.
 
     A release that is one file is published anew with other bytes, though it was yanked, and not
     with the same: who uploads it finds it in the next index, or is told why not.  It keeps the time
@@ -208,45 +221,54 @@ def _publish(
         if not row.released or replaced:
             at, yanked = change.released_at, change.yanked
             serial = drafts.publish(transaction, row, 0, at, yanked=yanked)
-            _tell_release(transaction, change, row, serial)
-        elif row.yanked and not change.yanked:
+            _tell_release(transaction, change, row, serial, before)
+            return True
+        if row.yanked and not change.yanked:
             raise ConflictError(f"{row.name} is yanked; put it back instead of sending it again.")
-        return
+        return False
     announces = change.facts.announces and change.released_at is None
     if change.facts.mutable or (row.released and not announces):
-        return
+        return False
     newest = drafts.newest(transaction, row)
     if row.released and row.serial == newest.serial:
-        return
+        return False
     address = change.repository.value.address
     stored = files.of_draft(transaction, row.repository, address, row.partition, row.name)
-    if change.whole(drafts.draft_of(row, address), stored):
-        serial = drafts.publish(transaction, row, newest.released_at, change.released_at)
-        _tell_release(transaction, change, row, serial)
+    if not change.whole(drafts.draft_of(row, address), stored):
+        return False
+    serial = drafts.publish(transaction, row, newest.released_at, change.released_at)
+    _tell_release(transaction, change, row, serial, before)
+    return True
 
 
 def _tell_release(
-    transaction: Transaction, change: FileChange, row: ReleaseRow, serial: int
+    transaction: Transaction,
+    change: FileChange,
+    row: ReleaseRow,
+    serial: int,
+    before: dict[str, Any] | None,
 ) -> None:
-    transaction.emit(
-        ReleaseAdded(
-            repository=change.repository.value.address,
-            partition=row.partition,
-            release=row.name,
-            package=row.package,
-            version=row.version,
-            serial=serial,
-            by=change.by,
-        )
+    event = ReleaseAdded(
+        repository=change.repository.value.address,
+        partition=row.partition,
+        release=row.name,
+        package=row.package,
+        version=row.version,
+        serial=serial,
+        by=change.by,
+    )
+    transaction.emit(event, before=before, after=_fields(change))
+
+
+def _file_event(change: FileChange) -> FileAdded:
+    return FileAdded(
+        repository=change.repository.value.address,
+        path=str(change.path),
+        digest=change.key.digest,
+        by=change.by,
     )
 
 
-def _tell_file(transaction: Transaction, change: FileChange) -> None:
-    transaction.emit(
-        FileAdded(
-            repository=change.repository.value.address,
-            path=str(change.path),
-            digest=change.key.digest,
-            by=change.by,
-        )
-    )
+def _fields(change: FileChange) -> dict[str, Any]:
+    """The bytes that a path names, for records."""
+    return {"digest": str(change.key.digest), "size": change.size}

@@ -317,26 +317,29 @@ def put_back(
 # ---------------------------------------------------------------------------------------- people
 
 
-def cancel(transaction: Transaction, number: int) -> None:
-    """End a queued job, have a running one give up; nothing happens to one that has ended."""
+def cancel(transaction: Transaction, number: int) -> bool:
+    """End a queued job, have a running one give up; False for one that has ended."""
     for _ in range(_TRIES):
         queued = and_(_t.c.id == number, _t.c.state == _QUEUED)
         row = transaction.execute(select(_t).where(queued).with_for_update()).first()
         if row is not None:
             _end(transaction, job_of(row), JobState.CANCELLED)
-            return
+            return True
         running = and_(_t.c.id == number, _t.c.state == _RUNNING)
         asked = transaction.execute(update(_t).where(running).values(cancelling=True))
         ended = select(_t.c.id).where(_t.c.id == number, _t.c.state.in_(_ENDED))
-        if asked.rowcount or transaction.execute(ended).first() is not None:
-            return
+        if asked.rowcount:
+            return True
+        if transaction.execute(ended).first() is not None:
+            return False
         # Between the two it was put back.
+    return False
 
 
-def hurry(transaction: Transaction, number: int) -> None:
-    """Have a queued job start without waiting for its time."""
+def hurry(transaction: Transaction, number: int) -> bool:
+    """Have a queued job start without waiting for its time; False where it does not wait."""
     mine = and_(_t.c.id == number, _t.c.state == _QUEUED, _t.c.run_after > now())
-    transaction.execute(update(_t).where(mine).values(run_after=now()))
+    return bool(transaction.execute(update(_t).where(mine).values(run_after=now())).rowcount)
 
 
 def find(connection: Connection, number: int) -> Job | None:

@@ -22,7 +22,7 @@ from repocore.catalog import files, repositories, tables
 from repocore.catalog.dialects import now
 from repocore.catalog.rows import StoredRepository, release_of
 from repocore.catalog.transactions import Transaction
-from repocore.model import File, Release, ReleaseRemoved, release_key
+from repocore.model import File, Release, ReleaseRemoved, ReleaseYanked, release_key
 
 __all__ = [
     "children",
@@ -172,6 +172,7 @@ def yank(
     transaction: Transaction,
     repository: StoredRepository,
     names: Sequence[tuple[str, str]],
+    by: str,
     *,
     to: bool,
 ) -> list[tuple[str, str]]:
@@ -187,11 +188,22 @@ def yank(
     for partition in partitions:
         own = [pair for pair in names if pair[0] == partition]
         where = select_named(repository.id, own) & other
-        if transaction.execute(select(_r.c.name).where(where).limit(1)).first() is None:
+        turned = sorted(transaction.execute(select(_r.c.name).where(where)).scalars())
+        if not turned:
             continue
         serial = _next_serial(transaction, repository.id, partition)
         changed = {"yanked_at": now() if to else None, "changed": serial}
         transaction.execute(update(_r).where(where).values(**changed))
+        for name in turned:
+            event = ReleaseYanked(
+                repository=repository.value.address,
+                partition=partition,
+                release=name,
+                yanked=to,
+                serial=serial,
+                by=by,
+            )
+            transaction.emit(event)
     return []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 from sqlalchemy import Connection, Executable, Table, update
@@ -12,10 +12,19 @@ from sqlalchemy.engine import CursorResult
 
 from repocore.catalog import tables
 from repocore.catalog.dialects import Dialect, now
-from repocore.catalog.statements import Statement
-from repocore.model import Event
+from repocore.catalog.statements import Statement, columns
+from repocore.model import Event, JobFinished, Origin
+from repocore.model.events import event_name, event_subject
 
-__all__ = ["Transaction"]
+__all__ = ["SERVER", "Transaction"]
+
+#: What the server does by itself.
+SERVER: Final = Origin(who="system", via="server")
+
+_FIELDS: Final = {
+    name: value for name, value in columns(tables.audit, at=now()).items() if name != "id"
+}
+_RECORD: Final = Statement(lambda insert: insert(tables.audit).values(**_FIELDS))
 
 
 @attrs.frozen
@@ -26,6 +35,8 @@ class Transaction:
     dialect: Dialect
     #: Whether anybody listens to events; without listeners the outbox stays empty.
     listened: bool
+    #: Whose change it is.
+    origin: Origin = SERVER
 
     def execute(self, statement: Executable) -> CursorResult[Any]:
         """Run one statement."""
@@ -68,8 +79,20 @@ class Transaction:
         )
         return self.connection.execute(statement.returning(table)).one()
 
-    def emit(self, event: Event) -> None:
-        """Tell the listeners, once this is committed."""
+    def emit(
+        self,
+        event: Event,
+        *,
+        before: Mapping[str, Any] | None = None,
+        after: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Record a change of state, and tell the listeners once this is committed."""
+        if not isinstance(event, JobFinished):  # which nobody did
+            self._record(event, before, after)
+        self.tell(event)
+
+    def tell(self, event: Event) -> None:
+        """Tell the listeners, once this is committed, of what another record covers."""
         if self.listened:
             values = {
                 "kind": type(event).__name__,
@@ -78,7 +101,33 @@ class Transaction:
             }
             self.execute(tables.events.insert().values(**values))
 
+    def _record(
+        self,
+        event: Event,
+        before: Mapping[str, Any] | None,
+        after: Mapping[str, Any] | None,
+    ) -> None:
+        fields = attrs.asdict(event)
+        fields.pop("by")
+        origin = self.origin
+        self.change(
+            _RECORD,
+            who=origin.who,
+            via=origin.via,
+            token_id=origin.token_id,
+            source=origin.source,
+            kind=event_name(type(event)),
+            what=event_subject(event),
+            details=_written(fields),
+            before=None if before is None else _written(before),
+            after=None if after is None else _written(after),
+        )
+
     def bump_access(self) -> None:
         """Make every process look at accounts, rules and repositories anew."""
         version = tables.access.c.version
         self.execute(update(tables.access).values(version=version + 1))
+
+
+def _written(fields: Mapping[str, Any]) -> str:
+    return json.dumps(fields, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

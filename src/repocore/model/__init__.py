@@ -22,16 +22,19 @@ from repocore.model.access import (
     actions_of,
 )
 from repocore.model.accounts import Account, SigningKey, Token, check_account_name
+from repocore.model.audit import AuditQuery, AuditRecord, AuditReport, Origin, Seal
 from repocore.model.digest import BlobKey, Checksums, Digest, Hasher
 from repocore.model.events import (
     AccountChanged,
     Event,
     FileAdded,
     FileRemoved,
+    JobCancelled,
     JobFinished,
     JobSubmitted,
     ReleaseAdded,
     ReleaseRemoved,
+    ReleaseYanked,
     RepositoryChanged,
 )
 from repocore.model.files import Blob, File, FileFacts
@@ -48,6 +51,9 @@ __all__ = [
     "Action",
     "Anonymous",
     "ApiKey",
+    "AuditQuery",
+    "AuditRecord",
+    "AuditReport",
     "Bearer",
     "Binding",
     "Blob",
@@ -67,12 +73,14 @@ __all__ = [
     "Grain",
     "Hasher",
     "Job",
+    "JobCancelled",
     "JobFinished",
     "JobOutput",
     "JobProgress",
     "JobState",
     "JobSubmitted",
     "Mode",
+    "Origin",
     "Password",
     "Pattern",
     "Payload",
@@ -81,11 +89,13 @@ __all__ = [
     "Release",
     "ReleaseAdded",
     "ReleaseRemoved",
+    "ReleaseYanked",
     "Repository",
     "RepositoryChanged",
     "Resource",
     "Role",
     "Rule",
+    "Seal",
     "SigningKey",
     "Survey",
     "Tier",

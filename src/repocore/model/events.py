@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
+
 import attrs
 
 __all__ = [
@@ -9,11 +12,15 @@ __all__ = [
     "Event",
     "FileAdded",
     "FileRemoved",
+    "JobCancelled",
     "JobFinished",
     "JobSubmitted",
     "ReleaseAdded",
     "ReleaseRemoved",
+    "ReleaseYanked",
     "RepositoryChanged",
+    "event_name",
+    "event_subject",
 ]
 
 
@@ -63,6 +70,18 @@ class ReleaseRemoved:
 
 
 @attrs.frozen(kw_only=True)
+class ReleaseYanked:
+    """A release was taken out of every list, or put back."""
+
+    repository: str
+    partition: str
+    release: str
+    yanked: bool
+    serial: int
+    by: str
+
+
+@attrs.frozen(kw_only=True)
 class RepositoryChanged:
     """A repository was created, configured or deleted."""
 
@@ -90,6 +109,15 @@ class JobSubmitted:
 
 
 @attrs.frozen(kw_only=True)
+class JobCancelled:
+    """Somebody wants no more of a job; it ends now, or at its next check."""
+
+    job: int
+    kind: str
+    by: str
+
+
+@attrs.frozen(kw_only=True)
 class JobFinished:
     """A job has ended: its state is done, failed or cancelled."""
 
@@ -104,8 +132,31 @@ Event = (
     | FileRemoved
     | ReleaseAdded
     | ReleaseRemoved
+    | ReleaseYanked
     | RepositoryChanged
     | AccountChanged
     | JobSubmitted
+    | JobCancelled
     | JobFinished
 )
+
+
+@cache
+def event_name(kind: type[Event]) -> str:
+    """The name of a kind of events for records and webhooks, as in ``release.added``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", ".", kind.__name__).lower()
+
+
+def event_subject(event: Event) -> str:
+    """What an event is about, as one text: ``conda/main/noarch#a-1.0-0.conda``, ``user:alice``."""
+    match event:
+        case FileAdded() | FileRemoved():
+            return f"{event.repository}/{event.path}"
+        case ReleaseAdded() | ReleaseRemoved() | ReleaseYanked():
+            return f"{event.repository}/{event.partition}#{event.release}"
+        case RepositoryChanged():
+            return event.repository
+        case AccountChanged():
+            return event.account
+        case JobSubmitted() | JobCancelled() | JobFinished():
+            return f"job {event.job}"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from repocore.catalog import Transaction, accounts
 from repocore.catalog.rows import micros_of, rules_text
@@ -74,6 +75,7 @@ class Accounts:
         change: str,
         work: Callable[[Transaction], bool],
         absent: str = "There is no account {}.",
+        after: Mapping[str, Any] | None = None,
     ) -> None:
         """Run the work; False from it means that there is no such account."""
         event = AccountChanged(account=account, change=change, by=self._context.by)
@@ -81,10 +83,9 @@ class Accounts:
         def all_of_it(transaction: Transaction) -> None:
             if not work(transaction):
                 raise MissingError(absent.format(account))
-            transaction.emit(event)
+            transaction.emit(event, after=after)
 
-        self._context.services.catalog.write(all_of_it)
-        self._context.services.wake()
+        self._context.write(all_of_it)
 
     def add(
         self,
@@ -115,7 +116,8 @@ class Accounts:
                 accounts.add_member(transaction, group, name)
             return True
 
-        self._write(name, "added", work)
+        fields = {"email": email, "service": service, "groups": sorted(names)}
+        self._write(name, "added", work, after=fields)
         return self.get(name)
 
     def get(self, name: str) -> Account:
@@ -228,10 +230,14 @@ class Accounts:
             "rules": rules_text(rules),
             "lifetime": None if lifetime is None else micros_of(lifetime),
         }
-        token = self._context.services.catalog.write(
-            lambda t: accounts.add_token(t, account, values)
-        )
-        return token, secret
+        event = AccountChanged(account=account, change="token created", by=self._context.by)
+
+        def work(transaction: Transaction) -> Token:
+            token = accounts.add_token(transaction, account, values)
+            transaction.emit(event, after=_token_fields(token))
+            return token
+
+        return self._context.write(work), secret
 
     def tokens(self, account: str | None = None) -> list[Token]:
         """The tokens of one account (which may ask itself), or of all."""
@@ -248,8 +254,16 @@ class Accounts:
         if found is None:
             message = "There is no token of that number."
             raise MissingError(message)
-        catalog.write(lambda t: accounts.revoke_token(t, number))
-        return found[0]
+        token = found[0]
+        event = AccountChanged(account=token.account, change="token revoked", by=self._context.by)
+
+        def work(transaction: Transaction) -> None:
+            if token.revoked_at is None:
+                accounts.revoke_token(transaction, number)
+                transaction.emit(event, before=_token_fields(token))
+
+        self._context.write(work)
+        return token
 
     def find_token(self, secret: str) -> Token | None:
         """The live token of a secret; None where it is none of ours.  The server's question.
@@ -299,14 +313,28 @@ class Accounts:
         """
         self._require()
         check_grain(rule, self._context.services.formats)
-        return self._context.services.catalog.write(lambda t: accounts.add_rule(t, rule, position))
+        event = AccountChanged(account=rule.subject, change="rule added", by=self._context.by)
+
+        def work(transaction: Transaction) -> Rule:
+            stored = accounts.add_rule(transaction, rule, position)
+            transaction.emit(event, after=_rule_fields(stored))
+            return stored
+
+        return self._context.write(work)
 
     def remove_rule(self, number: int) -> None:
         """Delete a stored rule.  Raises `MissingError`."""
         self._require()
-        if not self._context.services.catalog.write(lambda t: accounts.remove_rule(t, number)):
-            message = "There is no stored rule of that number."
-            raise MissingError(message)
+
+        def work(transaction: Transaction) -> None:
+            rule = accounts.remove_rule(transaction, number)
+            if rule is None:
+                message = "There is no stored rule of that number."
+                raise MissingError(message)
+            event = AccountChanged(account=rule.subject, change="rule removed", by=self._context.by)
+            transaction.emit(event, before=_rule_fields(rule))
+
+        self._context.write(work)
 
     def signing_keys(self, purpose: str) -> tuple[SigningKey, ...]:
         """The keys of a purpose, newest first; makes the first one.  The server's question."""
@@ -328,9 +356,31 @@ class Accounts:
             accounts.lock_keys(transaction)
             if not (first and accounts.keys(transaction.connection, purpose)):
                 accounts.add_key(transaction, purpose, secret)
+                event = AccountChanged(
+                    account="site", change=f"key for {purpose} made", by=self._context.by
+                )
+                transaction.emit(event)
             return accounts.keys(transaction.connection, purpose)[0]
 
-        return self._context.services.catalog.write(work)
+        return self._context.write(work)
+
+
+def _token_fields(token: Token) -> dict[str, Any]:
+    """What is recorded of a token: nothing of its secret."""
+    rules = None if token.rules is None else [_rule_fields(rule) for rule in token.rules]
+    expires = None if token.expires_at is None else token.expires_at.isoformat()
+    return {"id": token.id, "name": token.name, "rules": rules, "expires_at": expires}
+
+
+def _rule_fields(rule: Rule) -> dict[str, Any]:
+    return {
+        "id": rule.id,
+        "tier": rule.tier.value,
+        "effect": rule.effect.value,
+        "subject": rule.subject,
+        "actions": sorted(action.value for action in rule.actions),
+        "pattern": rule.pattern,
+    }
 
 
 def _missing(name: str) -> MissingError:

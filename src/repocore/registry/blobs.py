@@ -17,6 +17,7 @@ from repocore.catalog.commit import FileChange, commit
 from repocore.errors import StorageError
 from repocore.model import BlobKey, File
 from repocore.ports import Progress
+from repocore.registry.context import Context
 from repocore.registry.services import Services
 from repocore.registry.staging import Staged
 
@@ -55,7 +56,7 @@ def _store(services: Services, body: Body) -> None:
 
 
 def publish(
-    services: Services,
+    context: Context,
     uploads: Sequence[tuple[Staged, FileChange]],
     store: Storing = _in_turn,
 ) -> list[File]:
@@ -64,9 +65,9 @@ def publish(
     ``store`` may store several at once, and returns when all are through.  Raises what the storage
     and `commit` raise.
     """
-    catalog = services.catalog
+    services = context.services
     for _ in range(_TRIES):
-        reserved = catalog.write(
+        reserved = services.catalog.write(
             lambda t: [blobs.reserve(t, staged.checksums, staged.size) for staged, _ in uploads]
         )
         services.step("reserved")
@@ -78,7 +79,7 @@ def publish(
             for (_, change), one in zip(uploads, reserved, strict=True)
         ]
         try:
-            files = catalog.write(lambda t, due=due: _commit_all(t, due))
+            files = context.write(lambda t, due=due: _commit_all(t, due))
         except _CollectedMeanwhile:
             continue
         services.step("committed")
@@ -98,15 +99,15 @@ def _commit_all(transaction: Transaction, changes: Sequence[FileChange]) -> list
     return files
 
 
-def refer(services: Services, change: FileChange) -> File | None:
+def refer(context: Context, change: FileChange) -> File | None:
     """Bind a path to a stored blob; None where it went meanwhile."""
-    return services.catalog.write(lambda t: commit(t, change))
+    return context.write(lambda t: commit(t, change))
 
 
-def refer_all(services: Services, changes: Sequence[FileChange]) -> list[File] | None:
+def refer_all(context: Context, changes: Sequence[FileChange]) -> list[File] | None:
     """Bind paths to stored blobs, all of them or none; None where one went meanwhile."""
     try:
-        return services.catalog.write(lambda t: _commit_all(t, changes))
+        return context.write(lambda t: _commit_all(t, changes))
     except _CollectedMeanwhile:
         return None
 

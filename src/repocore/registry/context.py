@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from repocore.catalog import Transaction
 from repocore.catalog.hot import Answer
 from repocore.catalog.rows import StoredRepository
 from repocore.errors import AccessDeniedError, NotAuthenticatedError, RepositoryMissingError
 from repocore.model import (
     Action,
+    Origin,
     Principal,
     Repository,
     Resource,
@@ -20,6 +22,8 @@ from repocore.model.decisions import scope_allows, scope_survey
 from repocore.registry.services import Services
 
 __all__ = ["Context"]
+
+T = TypeVar("T")
 
 #: How often a read is asked again because access changed under it.
 _TRIES: Final = 10
@@ -33,6 +37,7 @@ class Context:
         services: Services,
         principal: Principal,
         again: Callable[[], Principal] | None = None,
+        source: str = "",
     ) -> None:
         self.services = services
         #: The session, for hooks; this floor knows no type for what stands above it.
@@ -40,6 +45,8 @@ class Context:
         self._principal = principal
         #: Authenticates once more, where the principal came from credentials.
         self._again = again
+        #: The client's address.
+        self._source = source
         self._version = services.book.known.version
 
     @property
@@ -52,6 +59,20 @@ class Context:
     def by(self) -> str:
         """The name for records."""
         return self._principal.name or "anonymous"
+
+    @property
+    def origin(self) -> Origin:
+        """Where changes come from, for records."""
+        principal = self._principal
+        return Origin(
+            who=self.by, via=principal.via, token_id=principal.token_id, source=self._source
+        )
+
+    def write(self, work: Callable[[Transaction], T]) -> T:
+        """Run the work in a transaction of the catalog, and have listeners told of its events."""
+        done = self.services.catalog.write(work, self.origin)
+        self.services.wake()
+        return done
 
     def enter(self) -> bool:
         """Catch up with changes of access; says whether there were any."""

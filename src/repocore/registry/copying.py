@@ -54,8 +54,7 @@ def copy_releases(
         changes += [_change(uploading, stored, format_, one, file) for file in one.files]
     # What hangs on something comes after it, what announces a release last; else in one order.
     changes.sort(key=_order)
-    made = refer_all(context.services, changes)
-    context.services.wake()
+    made = refer_all(context, changes)
     if made is None:
         raise StorageError(_GONE)
     return made

@@ -10,7 +10,7 @@ from repocore.catalog import Transaction, accounts
 from repocore.catalog.rows import rules_text
 from repocore.config import AccountSettings, Settings, TokenSettings, scope_rule
 from repocore.errors import ConfigurationError
-from repocore.model import ROLES, Binding, Role, Rule
+from repocore.model import ROLES, AccountChanged, Binding, Role, Rule
 from repocore.model.decisions import check_grain
 from repocore.ports import Format
 from repocore.registry.access import Declared
@@ -73,9 +73,11 @@ def _make(transaction: Transaction, wanted: tuple[AccountSettings, ...]) -> None
             accounts.add_account(
                 transaction, account.name, None, account.email, service=account.service
             )
+            _tell(transaction, account.name, "added")
         for group in account.groups:
             if found is None or group not in found.groups:
                 accounts.add_member(transaction, group, account.name)
+                _tell(transaction, account.name, f"joined {group}")
         for token in account.token:
             _make_token(transaction, account.name, token)
 
@@ -93,5 +95,11 @@ def _make_token(transaction: Transaction, account: str, token: TokenSettings) ->
     for one in accounts.list_tokens(transaction.connection, account):
         if one.name == token.name and one.declared:
             accounts.remove_token(transaction, one.id)
+            _tell(transaction, account, f"token {one.name} of the settings replaced")
     values = {"name": token.name, "prefix": accounts.foreign_prefix(hashed), "secret_hash": hashed}
     accounts.add_token(transaction, account, {**values, "rules": rules_text(rules)})
+    _tell(transaction, account, f"token {token.name} of the settings made")
+
+
+def _tell(transaction: Transaction, account: str, change: str) -> None:
+    transaction.emit(AccountChanged(account=account, change=change, by="system"))

@@ -112,8 +112,7 @@ class Files:
         services = self._context.services
         with self._uploading.staged(address, upload) as ready:
             services.step("staged")
-            [file] = publish(services, [ready])
-        services.wake()
+            [file] = publish(self._context, [ready])
         services.step("relayed")
         return file
 
@@ -148,9 +147,7 @@ class Files:
         content = Stored(services.storage, key, row.size)
         facts = format_.inspect(path, content)
         change = self._uploading.change(repository, path, key, row.size, facts, format_)
-        file = refer(services, change)
-        services.wake()
-        return file
+        return refer(self._context, change)
 
     def rebind(
         self, address: str, moves: Mapping[FilePath, FilePath]
@@ -191,9 +188,7 @@ class Files:
                 raise StorageError(message)
             return [file for file in bound if file is not None]
 
-        made = services.catalog.write(work)
-        services.wake()
-        return made
+        return self._context.write(work)
 
     def _moved(
         self, repository: StoredRepository, format_: Format, row: Any, path: FilePath, to: FilePath
@@ -363,10 +358,9 @@ class Files:
             count, size = files.remove(transaction, mine)
             repositories.charge(transaction, repository, -size, -count)
             if count:
-                transaction.emit(event)
+                transaction.emit(event, before={"digest": str(file.digest), "size": file.size})
 
-        context.services.catalog.write(work)
-        context.services.wake()
+        context.write(work)
 
 
 def _require_whole(

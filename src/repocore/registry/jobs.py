@@ -13,7 +13,16 @@ from repocore.catalog import Transaction, job_output, jobs
 from repocore.catalog.jobs import NewJob
 from repocore.catalog.rows import canonical, micros_of
 from repocore.errors import ConflictError, JobMissingError, JobTimeoutError, RejectedError
-from repocore.model import Action, Job, JobOutput, JobState, Payload, Resource
+from repocore.model import (
+    Action,
+    Job,
+    JobCancelled,
+    JobOutput,
+    JobState,
+    JobSubmitted,
+    Payload,
+    Resource,
+)
 from repocore.registry.context import Context
 from repocore.registry.queueing import queue_job
 from repocore.registry.services import SYSTEM
@@ -81,9 +90,8 @@ class Jobs:
                 raise ConflictError(message)
             return job
 
-        job = services.catalog.write(work)
+        job = self._context.write(work)
         services.runner.wake()
-        services.wake()
         return job
 
     def get(self, number: int) -> Job:
@@ -145,11 +153,15 @@ class Jobs:
 
         Returns the job as it is now.  Raises `JobMissingError`.
         """
-        self.get(number)
-        services = self._context.services
-        services.catalog.write(lambda transaction: jobs.cancel(transaction, number))
-        services.runner.cancel(number)
-        services.wake()
+        job = self.get(number)
+        event = JobCancelled(job=number, kind=job.kind, by=self._context.by)
+
+        def work(transaction: Transaction) -> None:
+            if jobs.cancel(transaction, number):
+                transaction.emit(event)
+
+        self._context.write(work)
+        self._context.services.runner.cancel(number)
         return self.get(number)
 
     def retry(self, number: int) -> Job:
@@ -162,7 +174,13 @@ class Jobs:
         if job.state.ended:
             return self.submit(job.kind, job.payload, key=job.key, priority=job.priority)
         services = self._context.services
-        services.catalog.write(lambda transaction: jobs.hurry(transaction, number))
+        event = JobSubmitted(job=number, kind=job.kind, by=self._context.by)
+
+        def work(transaction: Transaction) -> None:
+            if jobs.hurry(transaction, number):
+                transaction.emit(event)
+
+        self._context.write(work)
         services.runner.wake()
         return self.get(number)
 

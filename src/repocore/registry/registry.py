@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -26,6 +27,7 @@ from repocore.http import Route
 from repocore.model import Anonymous, Credentials, Policy, Principal
 from repocore.ports import Format, Indexer, JobHandler, JobRunner, Storage
 from repocore.registry.access import Access, AccessBook
+from repocore.registry.audit import seal_records
 from repocore.registry.context import Context
 from repocore.registry.counting import Counter
 from repocore.registry.declaring import declared_access, make_accounts
@@ -102,6 +104,7 @@ class Registry:
         yield counter.flush
         if catalog.listened:
             yield lambda: tell(catalog, self.plugins.hook, self)
+        yield lambda: seal_records(catalog)
         if self.settings.limits.document_ahead:
             yield self._index_ahead
 
@@ -178,17 +181,21 @@ class Registry:
             raise NotAuthenticatedError(message)
         return attrs.evolve(principal, groups=principal.groups | account.groups)
 
-    def session(self, principal: Principal) -> Session:
-        """Act for a principal that the application vouches for."""
-        return Session(Context(self._services, principal))
+    def session(self, principal: Principal, *, source: str = "") -> Session:
+        """Act for a principal that the application vouches for.
 
-    def connect(self, credentials: Credentials) -> Session:
+        The ``source`` stands in the records of what it changes: a client's address.
+        """
+        return Session(Context(self._services, principal, source=source))
+
+    def connect(self, credentials: Credentials, *, source: str = "") -> Session:
         """Act for whoever sent these credentials, as long as they are worth something.
 
-        Raises `NotAuthenticatedError`.
+        The ``source`` is the client's address.  Raises `NotAuthenticatedError`.
         """
         principal = self.authenticate(credentials)
-        return Session(Context(self._services, principal, lambda: self.authenticate(credentials)))
+        again = partial(self.authenticate, credentials)
+        return Session(Context(self._services, principal, again, source))
 
     def issue(self, principal: Principal, *, audience: str, lifetime: timedelta) -> str:
         """A signed token that authenticates as this principal for a while, scope included.

@@ -195,8 +195,9 @@ class Releases:
         stored = self._permitted(address, wanted, Action.YANK)
         catalog = self._context.services.catalog
         if wanted:
-            _refuse_missing(catalog.write(lambda t: releases.yank(t, stored, wanted, to=yanked)))
-            self._context.services.wake()
+            by = self._context.by
+            write = self._context.write
+            _refuse_missing(write(lambda t: releases.yank(t, stored, wanted, by, to=yanked)))
         with catalog.snapshot() as connection:
             found = [releases.visible(connection, stored, *pair) for pair in wanted]
         if None in found:
@@ -247,9 +248,8 @@ class Releases:
         stored = self._permitted(address, wanted, Action.DELETE)
         if wanted:
             by = self._context.by
-            write = self._context.services.catalog.write
+            write = self._context.write
             _refuse_missing(write(lambda t: releases.remove_named(t, stored, wanted, by)))
-            self._context.services.wake()
         return len(wanted)
 
     def delete_all(self, address: str, partition: str) -> int:
@@ -291,9 +291,7 @@ class Releases:
         return self._context.find(address, Action.DELETE, scope)
 
     def _remove(self, work: Callable[[Transaction], int]) -> int:
-        count = self._context.services.catalog.write(work)
-        self._context.services.wake()
-        return count
+        return self._context.write(work)
 
 
 def _bounded(names: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -66,10 +66,9 @@ class Repositories:
             if not repositories.add(transaction, repository):
                 message = f"There is a repository {address} already."
                 raise AlreadyExistsError(message)
-            transaction.emit(event)
+            transaction.emit(event, after=_fields(repository))
 
-        context.services.catalog.write(work)
-        context.services.wake()
+        context.write(work)
         return self.get(address)
 
     def configure(
@@ -98,10 +97,9 @@ class Repositories:
             repositories.replace(transaction, stored.id, changed)
             if changed.options != stored.value.options:
                 documents.renew(transaction, stored.id)
-            transaction.emit(event)
+            transaction.emit(event, before=_fields(stored.value), after=_fields(changed))
 
-        context.services.catalog.write(work)
-        context.services.wake()
+        context.write(work)
         return self.get(address)
 
     def _options(self, kind: str, options: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -144,7 +142,16 @@ class Repositories:
 
         def work(transaction: Transaction) -> None:
             repositories.forget(transaction, stored.id)
-            transaction.emit(event)
+            transaction.emit(event, before=_fields(stored.value))
 
-        context.services.catalog.write(work)
-        context.services.wake()
+        context.write(work)
+
+
+def _fields(repository: Repository) -> dict[str, Any]:
+    """What somebody may have changed, for records."""
+    return {
+        "description": repository.description,
+        "private": repository.private,
+        "policy": attrs.asdict(repository.policy),
+        "options": dict(repository.options),
+    }

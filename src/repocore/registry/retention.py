@@ -157,9 +157,7 @@ class Retention:
                 transaction, found.repository, found.row, found.bounds, self._context.by
             )
 
-        deleted = services.catalog.write(work)
-        services.wake()
-        return deleted
+        return self._context.write(work)
 
     def _walk(self, policies: Sequence[RetentionSettings] | None) -> Iterator[_Found]:
         self._context.enter()

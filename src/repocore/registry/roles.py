@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from repocore.catalog import Transaction, roles
 from repocore.errors import AccessDeniedError, ConflictError, MissingError, RejectedError
@@ -47,7 +48,14 @@ class Roles:
         """
         self._context.require(Action.ADMIN, Resource())
         self._refuse_fixed(role.name)
-        self._context.services.catalog.write(lambda t: roles.put_role(t, role))
+        before = self._known().get(role.name)
+        event = AccountChanged(account=role.name, change="role defined", by=self._context.by)
+
+        def work(transaction: Transaction) -> None:
+            roles.put_role(transaction, role)
+            transaction.emit(event, before=_fields(before), after=_fields(role))
+
+        self._context.write(work)
         return role
 
     def remove(self, name: str) -> None:
@@ -70,8 +78,10 @@ class Roles:
             if not roles.remove_role(transaction, name):
                 message = f"There is no role {name}."
                 raise MissingError(message)
+            event = AccountChanged(account=name, change="role removed", by=self._context.by)
+            transaction.emit(event, before=_fields(self._known().get(name)))
 
-        self._context.services.catalog.write(work)
+        self._context.write(work)
 
     def _refuse_fixed(self, name: str) -> None:
         if name in ROLES:
@@ -135,9 +145,7 @@ class Roles:
             transaction.emit(event)
             return done
 
-        done = self._context.services.catalog.write(all_of_it)
-        self._context.services.wake()
-        return done
+        return self._context.write(all_of_it)
 
     def _may_manage(self, pattern: str) -> bool:
         resource = _resource(pattern)
@@ -160,6 +168,15 @@ class Roles:
                 "somebody else."
             )
             raise AccessDeniedError(message)
+
+
+def _fields(role: Role | None) -> dict[str, Any] | None:
+    if role is None:
+        return None
+    return {
+        "actions": sorted(action.value for action in role.actions),
+        "description": role.description,
+    }
 
 
 def _resource(pattern: str) -> Resource | None:

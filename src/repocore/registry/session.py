@@ -6,6 +6,7 @@ from typing import Any
 
 from repocore.model import Action, Principal, Resource
 from repocore.registry.accounts import Accounts
+from repocore.registry.audit import Audit
 from repocore.registry.auditing import Upkeep
 from repocore.registry.context import Context
 from repocore.registry.files import Files
@@ -60,6 +61,11 @@ class Session:
     def permissions(self) -> Permissions:
         """Why somebody may do something, and who may."""
         return Permissions(self._context)
+
+    @property
+    def audit(self) -> Audit:
+        """Who changed what."""
+        return Audit(self._context)
 
     @property
     def jobs(self) -> Jobs:

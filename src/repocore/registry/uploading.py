@@ -152,7 +152,7 @@ class Uploading:
         # In one order for all writers, so that two of them do not wait for each other.
         ready.sort(key=lambda pair: (pair[1][1].facts.partition or "", str(pair[0].path)))
         try:
-            files = publish(services, [one for _, one in ready], partial(_together, disk))
+            files = publish(self._context, [one for _, one in ready], partial(_together, disk))
         except (RejectedError, ConflictError):
             yield from (self._alone(upload, one) for upload, one in ready)
         else:
@@ -163,7 +163,7 @@ class Uploading:
         self, upload: Upload, ready: tuple[Staged, FileChange]
     ) -> tuple[Upload, File | RepocoreError]:
         try:
-            return upload, publish(self._context.services, [ready])[0]
+            return upload, publish(self._context, [ready])[0]
         except (RejectedError, ConflictError) as error:
             return upload, error
 

@@ -1,0 +1,76 @@
+"""Jobs, their schedules, and events that are still to be told."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, Table, Text, text
+
+from repocore.catalog.tables.names import METADATA, Id, Name
+
+__all__ = ["events", "job_output", "jobs", "schedules"]
+
+events = Table(
+    "events",
+    METADATA,
+    Column("id", Id, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+)
+
+jobs = Table(
+    "jobs",
+    METADATA,
+    Column("id", Id, primary_key=True),
+    Column("kind", Name, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("key", Name),
+    Column("state", Name, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("max_attempts", Integer, nullable=False),
+    Column("run_after", BigInteger, nullable=False),
+    # Made anew for each claim: who lost a job cannot write to it any more.
+    Column("worker", Text),
+    Column("heartbeat_at", BigInteger),
+    Column("cancelling", Boolean, nullable=False),
+    Column("total", BigInteger),
+    Column("done", BigInteger, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("outcome", Text),
+    Column("error", Text),
+    Column("created_by", Name, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger),
+    Column("finished_at", BigInteger),
+    Index("jobs_state", "state", "run_after"),
+    Index("jobs_created_by", "created_by", "id"),
+    # A number that somebody has noted never means another job.
+    sqlite_autoincrement=True,
+)
+Index(
+    "jobs_key",
+    jobs.c.kind,
+    jobs.c.key,
+    unique=True,
+    sqlite_where=text("state = 'queued'"),
+    postgresql_where=text("state = 'queued'"),
+)
+
+job_output = Table(
+    "job_output",
+    METADATA,
+    Column("job_id", Id, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
+    Column("text", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+schedules = Table(
+    "schedules",
+    METADATA,
+    Column("name", Name, primary_key=True),
+    Column("rhythm", Text, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
