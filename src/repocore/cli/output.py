@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import errno
 import functools
+import getpass
 import json
 import os
 import sys
@@ -110,7 +111,15 @@ class State:
     def session(self, *, make: bool = False) -> Generator[Session]:
         """A session of whoever may read the data folder: its administrator."""
         with self.registry(make=make) as registry:
-            yield registry.session(registry.admin())
+            yield registry.session(registry.admin(), source=f"cli:{_user()}")
+
+
+def _user() -> str:
+    """Who runs the command, for the records of what they change."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user of a container that has no name
+        return str(os.getuid())
 
 
 def _is_made(settings: Settings) -> bool:
