@@ -13,7 +13,17 @@ from repocore.catalog.transactions import Transaction
 from repocore.errors import QuotaExceededError
 from repocore.model import Repository
 
-__all__ = ["add", "addresses", "charge", "counted", "everything", "forget", "replace", "used"]
+__all__ = [
+    "add",
+    "addresses",
+    "charge",
+    "counted",
+    "everything",
+    "forget",
+    "forget_grants",
+    "replace",
+    "used",
+]
 
 _t = tables.repositories
 _d = tables.documents
@@ -116,6 +126,22 @@ def forget(transaction: Transaction, number: int) -> None:
         transaction.execute(delete(table).where(table.c.repository_id == number))
     transaction.execute(delete(_t).where(_t.c.id == number))
     transaction.bump_access()
+
+
+def forget_grants(transaction: Transaction, address: str) -> dict[str, int]:
+    """Delete the rules and bindings that name a repository itself, or what is in it; how many.
+
+    Whoever makes one of that name later starts without them.  Patterns that mean several stay.
+    """
+    return {
+        table.name: transaction.execute(
+            delete(table).where(
+                (table.c.pattern == address)
+                | table.c.pattern.startswith(f"{address}/", autoescape=True)
+            )
+        ).rowcount
+        for table in (tables.rules, tables.bindings)
+    }
 
 
 def addresses(repositories: Sequence[StoredRepository]) -> dict[str, StoredRepository]:

@@ -47,6 +47,8 @@ class Action(enum.Enum):
     YANK = "yank"
     DELETE = "delete"
     PROMOTE = "promote"
+    #: To make repositories, and to own those that one has made.
+    CREATE = "create"
     MANAGE = "manage"
     ADMIN = "admin"
 

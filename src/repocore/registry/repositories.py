@@ -7,10 +7,16 @@ from typing import Any
 
 import attrs
 
-from repocore.catalog import Transaction, documents, repositories
-from repocore.errors import AlreadyExistsError, PluginError, RejectedError
+from repocore.catalog import Transaction, documents, repositories, roles
+from repocore.errors import (
+    AlreadyExistsError,
+    NotAuthenticatedError,
+    PluginError,
+    RejectedError,
+)
 from repocore.model import (
     Action,
+    Binding,
     Policy,
     Repository,
     RepositoryChanged,
@@ -39,15 +45,16 @@ class Repositories:
         policy: Policy | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Repository:
-        """Make an empty one; requires ADMIN.  ``options`` are what its format makes of them.
+        """Make an empty one; requires CREATE or ADMIN of its address.
 
-        Raises `AlreadyExistsError`, `InvalidPathError` for a bad address, and `PluginError` where
-        no plugin brings the format.
+        Whoever may not administer it holds the role ``owner`` on it from then on.  ``options`` are
+        what its format makes of them.  Raises `AlreadyExistsError`, `InvalidPathError` for a bad
+        address, and `PluginError` where no plugin brings the format.
         """
         context = self._context
         kind, name = split_address(address)
         context.enter()
-        context.require(Action.ADMIN, Resource(kind, name))
+        owner = self._owner_to_be(Resource(kind, name))
         if kind not in context.services.formats:
             known = ", ".join(sorted(context.services.formats))
             message = f"No plugin brings the format {kind}; there is {known or 'none'}."
@@ -66,10 +73,28 @@ class Repositories:
             if not repositories.add(transaction, repository):
                 message = f"There is a repository {address} already."
                 raise AlreadyExistsError(message)
-            transaction.emit(event, after=_fields(repository))
+            fields = _fields(repository)
+            if owner is not None:
+                fields["owner"] = roles.add_binding(transaction, owner).subject
+            transaction.emit(event, after=fields)
 
         context.write(work)
         return self.get(address)
+
+    def _owner_to_be(self, resource: Resource) -> Binding | None:
+        """What the creator of a repository gets; None where nothing is lacking.
+
+        Raises `NotAuthenticatedError` and `AccessDeniedError`.
+        """
+        context = self._context
+        if context.allowed(Action.ADMIN, resource):
+            return None
+        context.require(Action.CREATE, resource)
+        if context.principal.anonymous:
+            raise NotAuthenticatedError
+        return Binding(
+            subject=f"user:{context.principal.name}", role="owner", pattern=str(resource)
+        )
 
     def configure(
         self,
@@ -135,14 +160,18 @@ class Repositories:
         return context.allowed(Action.READ, Resource(repository.format, repository.name))
 
     def delete(self, address: str) -> None:
-        """Delete a repository with all it holds; ADMIN.  Raises `RepositoryMissingError`."""
+        """Delete a repository with all it holds, and the rules and bindings that name it; ADMIN.
+
+        Raises `RepositoryMissingError`.
+        """
         context = self._context
         stored = context.find(address, Action.ADMIN)
         event = RepositoryChanged(repository=address, change="deleted", by=context.by)
 
         def work(transaction: Transaction) -> None:
             repositories.forget(transaction, stored.id)
-            transaction.emit(event, before=_fields(stored.value))
+            taken = repositories.forget_grants(transaction, address)
+            transaction.emit(event, before={**_fields(stored.value), **taken})
 
         context.write(work)
 
