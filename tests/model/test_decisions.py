@@ -20,13 +20,25 @@ from repocore import (
 from repocore.model.decisions import (
     check_grain,
     decide,
-    in_force,
     scope_allows,
     scope_survey,
     survey,
 )
+from repocore.model.rule_index import RuleIndex
 
-PATTERNS = ["**", "conan/main", "conan/*/a/**", "conan/main/a/1", "conan/main/b", "x/y"]
+PATTERNS = [
+    "**",
+    "conan/main",
+    "conan",
+    "conan/*/a/**",
+    "conan/main/a/1",
+    "conan/main/b",
+    "conan/main/a/2@u/c",
+    "x/y",
+    "con*/main/**",
+    "*/m?in",
+    "conan/other/**",
+]
 RULES = st.lists(
     st.builds(
         Rule,
@@ -51,6 +63,11 @@ RESOURCES = st.builds(
 )
 
 
+def in_order(rules, principal, *, private: bool) -> list[Rule]:
+    """What is left to ask of all rules."""
+    return RuleIndex(rules).concerning(principal, Action.READ, "conan", "main", private=private)
+
+
 @given(RULES, PRINCIPALS, RESOURCES, st.booleans())
 def test_the_first_tier_with_an_opinion_decides(rules, principal, resource, private) -> None:
     """Each tier is asked for its first match; the site's is deaf to private repositories."""
@@ -62,14 +79,14 @@ def test_the_first_tier_with_an_opinion_decides(rules, principal, resource, priv
         expected = decide(own, principal, Action.READ, resource)
         if expected is not None:
             break
-    ordered = in_force(rules, private=private)
+    ordered = in_order(rules, principal, private=private)
     assert decide(ordered, principal, Action.READ, resource) is expected
 
 
 @given(RULES, PRINCIPALS, RESOURCES)
 def test_a_survey_agrees_with_every_decision(rules, principal, resource) -> None:
     """ALL and NONE are promises about each package and version."""
-    ordered = in_force(rules, private=False)
+    ordered = in_order(rules, principal, private=False)
     answer = survey(ordered, principal, Action.READ, MAIN)
     allowed = decide(ordered, principal, Action.READ, resource) is True
     assert answer is Survey.MIXED or (answer is Survey.ALL) == allowed

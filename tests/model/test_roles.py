@@ -9,8 +9,9 @@ from hypothesis import given, strategies as st
 
 from repocore import Action, Principal, RejectedError, Resource, Rule
 from repocore.model import ROLES, Binding, Effect, Role, Tier
-from repocore.model.decisions import decide, in_force
+from repocore.model.decisions import decide
 from repocore.model.roles import binding_rules, check_role_name
+from repocore.model.rule_index import RuleIndex
 
 MAIN = Resource("conda", "main", "zlib")
 names = st.sampled_from(sorted(ROLES))
@@ -86,5 +87,7 @@ def test_roles_stand_between_the_rules_of_a_repository_and_those_of_the_site() -
     ]
     ann = Principal(name="ann")
     for private in (True, False):
-        assert decide(in_force([rules[0], held], private=private), ann, Action.WRITE, MAIN) is True
-        assert decide(in_force([rules[1], held], private=private), ann, Action.WRITE, MAIN) is False
+        for rule, answer in zip(rules, (True, False), strict=True):
+            index = RuleIndex([rule, held])
+            asked = index.concerning(ann, Action.WRITE, "conda", "main", private=private)
+            assert decide(asked, ann, Action.WRITE, MAIN) is answer

@@ -15,6 +15,7 @@ from repocore.catalog.transactions import Transaction
 from repocore.model import Account, Rule, SigningKey, Tier, Token
 
 __all__ = [
+    "access_state",
     "add_account",
     "add_key",
     "add_member",
@@ -90,14 +91,14 @@ def add_account(
     }
     added = transaction.insert_missing(_a, values)
     if added:
-        transaction.bump_access()
+        transaction.bump_access(rules=False, repositories=False)
     return added
 
 
 def change_account(transaction: Transaction, name: str, values: Mapping[str, Any]) -> bool:
     """Write some columns; False where there is no such account."""
     changed = transaction.execute(update(_a).where(_a.c.name == name).values(**values)).rowcount
-    transaction.bump_access()
+    transaction.bump_access(rules=False, repositories=False)
     return changed == 1
 
 
@@ -107,7 +108,7 @@ def remove_account(transaction: Transaction, name: str) -> bool:
     # Whoever gets the name next starts without the grants of the one before.
     for table in (_r, tables.bindings):
         transaction.execute(delete(table).where(table.c.subject == f"user:{name}"))
-    transaction.bump_access()
+    transaction.bump_access(repositories=False)
     return removed == 1
 
 
@@ -127,14 +128,14 @@ def groups(connection: Connection) -> dict[str, frozenset[str]]:
 def add_member(transaction: Transaction, group: str, name: str) -> None:
     """Put an account into a group; nothing happens where it is in already."""
     transaction.insert_missing(_g, {"name": group, "account_id": _number(name)})
-    transaction.bump_access()
+    transaction.bump_access(rules=False, repositories=False)
 
 
 def remove_member(transaction: Transaction, group: str, name: str) -> bool:
     """Take an account out of a group; False where it was not in."""
     mine = (_g.c.name == group) & (_g.c.account_id == _number(name))
     removed = transaction.execute(delete(_g).where(mine)).rowcount
-    transaction.bump_access()
+    transaction.bump_access(rules=False, repositories=False)
     return removed == 1
 
 
@@ -194,13 +195,13 @@ def revoke_token(transaction: Transaction, number: int) -> None:
     """Revoke a token; the first time counts."""
     revoked = func.coalesce(_t.c.revoked_at, now())
     transaction.execute(update(_t).where(_t.c.id == number).values(revoked_at=revoked))
-    transaction.bump_access()
+    transaction.bump_access(rules=False, repositories=False)
 
 
 def remove_token(transaction: Transaction, number: int) -> None:
     """Delete a token, as if it had never been."""
     transaction.execute(delete(_t).where(_t.c.id == number))
-    transaction.bump_access()
+    transaction.bump_access(rules=False, repositories=False)
 
 
 def use_token(transaction: Transaction, number: int) -> None:
@@ -231,14 +232,14 @@ def add_rule(transaction: Transaction, rule: Rule, position: int | None) -> Rule
         "effect": rule.effect.value,
     }
     row = transaction.execute(_r.insert().values(**values).returning(_r)).one()
-    transaction.bump_access()
+    transaction.bump_access(repositories=False)
     return rule_of(row)
 
 
 def remove_rule(transaction: Transaction, number: int) -> Rule | None:
     """Delete a rule and return it; None where there is none of that number."""
     row = transaction.execute(delete(_r).where(_r.c.id == number).returning(_r)).first()
-    transaction.bump_access()
+    transaction.bump_access(repositories=False)
     return None if row is None else rule_of(row)
 
 
@@ -246,6 +247,14 @@ def keys(connection: Connection, purpose: str) -> list[SigningKey]:
     """The keys of a purpose, newest first."""
     statement = select(_k).where(_k.c.purpose == purpose).order_by(_k.c.id.desc())
     return [key_of(row) for row in connection.execute(statement)]
+
+
+def access_state(connection: Connection) -> tuple[int, int, int]:
+    """The access version, that of the rules, and that of the repositories."""
+    access = tables.access.c
+    statement = select(access.version, access.rules, access.repositories)
+    version, rules, repositories = connection.execute(statement).one()
+    return version, rules, repositories
 
 
 def lock_keys(transaction: Transaction) -> None:
@@ -259,4 +268,4 @@ def add_key(transaction: Transaction, purpose: str, secret: bytes) -> None:
     mine = (_k.c.purpose == purpose) & _k.c.retired_at.is_(None)
     transaction.execute(update(_k).where(mine).values(retired_at=now()))
     transaction.execute(_k.insert().values(purpose=purpose, secret=secret, created_at=now()))
-    transaction.bump_access()
+    transaction.bump_access(rules=False, repositories=False)

@@ -123,10 +123,17 @@ class Transaction:
             after=None if after is None else _written(after),
         )
 
-    def bump_access(self) -> None:
-        """Make every process look at accounts, rules and repositories anew."""
-        version = tables.access.c.version
-        self.execute(update(tables.access).values(version=version + 1))
+    def bump_access(self, *, rules: bool = True, repositories: bool = True) -> None:
+        """Make every process look at accounts anew, and at rules and repositories where they have
+        changed.
+        """
+        version = tables.access.c.version + 1
+        values = {"version": version}
+        if rules:
+            values["rules"] = version
+        if repositories:
+            values["repositories"] = version
+        self.execute(update(tables.access).values(**values))
 
 
 def _written(fields: Mapping[str, Any]) -> str:

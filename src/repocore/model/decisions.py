@@ -20,7 +20,6 @@ from repocore.model.access import (
     Resource,
     Rule,
     Survey,
-    Tier,
 )
 from repocore.model.repositories import Repository
 
@@ -30,13 +29,10 @@ __all__ = [
     "compiled",
     "decide",
     "deciding",
-    "in_force",
     "scope_allows",
     "scope_survey",
     "survey",
 ]
-
-_TIERS = tuple(Tier)
 
 
 class Grained(Protocol):
@@ -48,7 +44,7 @@ class Grained(Protocol):
         ...
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 16)
 def compiled(pattern: str) -> Pattern:
     """A pattern, compiled once; patterns are few and their compilation is pure."""
     return Pattern.compile(pattern)
@@ -74,13 +70,6 @@ def deciding(
         ):
             return rule
     return None
-
-
-def in_force(rules: Iterable[Rule], *, private: bool) -> list[Rule]:
-    """The rules in the order of their tiers; those of the site stop at a private repository."""
-    tiers = [tier for tier in _TIERS if not (private and tier is Tier.SITE)]
-    kept = [rule for rule in rules if rule.tier in tiers]
-    return sorted(kept, key=lambda rule: _TIERS.index(rule.tier))
 
 
 def survey(

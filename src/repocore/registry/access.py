@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import attrs
+from sqlalchemy import Connection
 
 from repocore.catalog import Catalog, accounts, repositories, roles
 from repocore.catalog.rows import StoredRepository
@@ -33,10 +34,13 @@ from repocore.model import (
     Tier,
 )
 from repocore.model.roles import binding_rules
+from repocore.model.rule_index import RuleIndex
 
 __all__ = ["Access", "AccessBook", "Declared"]
 
 _MOST: Final = 10_000
+#: Principals whose lists of repositories are remembered; each may be long.
+_MOST_LISTS: Final = 200
 #: Seconds after which a verified secret is verified again.
 _REMEMBERED: Final = 60.0
 _TIERS: Final = tuple(Tier)
@@ -54,13 +58,19 @@ class Access:
     roles: Mapping[str, Role]
     #: Who holds them; those of the settings go first.  What they come to is among the rules.
     bindings: tuple[Binding, ...]
+    #: The rules, by whom they concern and where.
+    index: RuleIndex
+    #: The addresses that the site's rules do not reach.
+    private: frozenset[str]
+    #: The versions that last changed the rules and the repositories.
+    parts: tuple[int, int]
 
-    @property
-    def private(self) -> frozenset[str]:
-        """The addresses that the site's rules do not reach."""
-        return frozenset(
-            address for address, stored in self.repositories.items() if stored.value.private
-        )
+    def concerning(
+        self, principal: Principal, action: Action, format: str | None, repository: str | None
+    ) -> list[Rule]:
+        """The rules that may have an opinion on an action in a repository, in order."""
+        private = bool(self.private) and f"{format}/{repository}" in self.private
+        return self.index.concerning(principal, action, format, repository, private=private)
 
 
 @attrs.frozen(kw_only=True)
@@ -82,6 +92,7 @@ class AccessBook:
         self._salt = secrets.token_bytes(16)
         self._decisions: dict[tuple[Principal, Action, Resource], bool] = {}
         self._verified: dict[bytes, tuple[Principal, float]] = {}
+        self._readable: dict[Principal, tuple[str, ...]] = {}
         #: Whether an authorizer's answers change by themselves, and so are not remembered.
         self.forgetful = False
         self.known = self._load()
@@ -94,20 +105,49 @@ class AccessBook:
             if version != self.known.version:
                 self._decisions = {}
                 self._verified = {}
-                self.known = self._load()
+                self._readable = {}
+                self.known = self._load(self.known)
         return False
 
-    def _load(self) -> Access:
-        # The version is read first: a change in between makes the next look load again.
-        version = self._catalog.hot.version()
+    def _load(self, before: Access | None = None) -> Access:
+        """What is known now; what has not changed since is taken over."""
         with self._catalog.snapshot() as connection:
-            stored = accounts.rules(connection)
-            found = repositories.everything(connection)
-            known = {**ROLES, **roles.roles(connection), **self._declared.roles}
-            bindings = (*self._declared.bindings, *roles.bindings(connection))
+            version, *parts = accounts.access_state(connection)
+            same_rules, same_repositories = (
+                (False, False)
+                if before is None
+                else (part == old for part, old in zip(parts, before.parts, strict=True))
+            )
+            if before is None or not same_repositories:
+                found = repositories.addresses(repositories.everything(connection))
+                private = frozenset(name for name, one in found.items() if one.value.private)
+            else:
+                found, private = before.repositories, before.private
+            if before is not None and same_rules:
+                held = (before.rules, before.roles, before.bindings, before.index)
+            else:
+                held = self._load_rules(connection)
+        rules, known, bindings, index = held
+        return Access(
+            version=version,
+            rules=rules,
+            repositories=found,
+            roles=known,
+            bindings=bindings,
+            index=index,
+            private=private,
+            parts=(parts[0], parts[1]),
+        )
+
+    def _load_rules(
+        self, connection: Connection
+    ) -> tuple[tuple[Rule, ...], Mapping[str, Role], tuple[Binding, ...], RuleIndex]:
+        known = {**ROLES, **roles.roles(connection), **self._declared.roles}
+        bindings = (*self._declared.bindings, *roles.bindings(connection))
         held = binding_rules(bindings, known)
-        rules = sorted((*self._declared.rules, *stored, *held), key=_place)
-        return Access(version, tuple(rules), repositories.addresses(found), known, bindings)
+        everything = (*self._declared.rules, *accounts.rules(connection), *held)
+        rules = tuple(sorted(everything, key=_place))
+        return rules, known, bindings, RuleIndex(rules)
 
     @property
     def declared_roles(self) -> Mapping[str, Role]:
@@ -129,6 +169,19 @@ class AccessBook:
                 decisions.clear()
             decisions[key] = answer
         return answer
+
+    def readable(self, principal: Principal, ask: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
+        """The remembered addresses that somebody may read something of, or what ``ask`` says."""
+        if self.forgetful:
+            return ask()
+        remembered = self._readable
+        found = remembered.get(principal)
+        if found is None:
+            found = ask()
+            if len(remembered) >= _MOST_LISTS:
+                remembered.clear()
+            remembered[principal] = found
+        return found
 
     def verify(self, credentials: Credentials, ask: Callable[[], Principal]) -> Principal:
         """The principal of credentials that were verified lately, or what ``ask`` says now."""

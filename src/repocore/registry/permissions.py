@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import attrs
 
 from repocore.catalog import accounts
 from repocore.model import Action, Effect, Principal, Resource, Rule
-from repocore.model.decisions import deciding, in_force
+from repocore.model.decisions import deciding
 from repocore.registry.context import Context
 
 __all__ = ["Explanation", "Holder", "Permissions"]
@@ -53,8 +53,7 @@ class Permissions:
         only narrow the answer.
         """
         self._require(name, resource)
-        rules = self._rules(resource)
-        return self._explain(self._principal(name, groups), action, resource, rules)
+        return self._explain(self._principal(name, groups), action, resource)
 
     def who(self, resource: Resource) -> Iterator[Holder]:
         """Everybody who may do anything with a resource, by name.
@@ -67,14 +66,13 @@ class Permissions:
             known = {one.name: one.groups for one in accounts.list_accounts(connection)}
         subjects = {rule.subject for rule in self._context.services.book.known.rules}
         named = {subject[5:] for subject in subjects if subject.startswith("user:")}
-        rules = self._rules(resource)
         nobody = Principal(name=None)
         others = (
             Principal(name=name, groups=known.get(name, frozenset()))
             for name in sorted(named | known.keys())
         )
         for principal in (nobody, *others):
-            why = [self._explain(principal, action, resource, rules) for action in Action]
+            why = [self._explain(principal, action, resource) for action in Action]
             allowed = [(a, one) for a, one in zip(Action, why, strict=True) if one.allowed]
             if allowed:
                 actions, reasons = zip(*allowed, strict=True)
@@ -97,13 +95,13 @@ class Permissions:
         own: frozenset[str] = frozenset() if found is None else found.groups
         return Principal(name=name, groups=own | frozenset(groups))
 
-    def _explain(
-        self, principal: Principal, action: Action, resource: Resource, rules: Sequence[Rule]
-    ) -> Explanation:
+    def _explain(self, principal: Principal, action: Action, resource: Resource) -> Explanation:
         services = self._context.services
         answer = services.hooks.repocore_authorize(
             registry=services.registry, principal=principal, action=action, resource=resource
         )
+        known = services.book.known
+        rules = known.concerning(principal, action, resource.format, resource.repository)
         rule = deciding(rules, principal, action, resource)
         allowed = answer is True
         if rule is not None and (rule.effect is Effect.ALLOW) is answer:
@@ -115,11 +113,6 @@ class Permissions:
             return Explanation(allowed=False, tier="nothing", rule=None, text=text)
         text = f"{_word(allowed)} by an authorizer other than the rules"
         return Explanation(allowed=allowed, tier="plugin", rule=None, text=text)
-
-    def _rules(self, resource: Resource) -> Sequence[Rule]:
-        access = self._context.services.book.known
-        address = f"{resource.format}/{resource.repository}"
-        return in_force(access.rules, private=address in access.private)
 
 
 def _word(allowed: bool) -> str:  # noqa: FBT001 - what it says

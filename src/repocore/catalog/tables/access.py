@@ -39,6 +39,9 @@ access = Table(
     METADATA,
     Column("id", Integer, primary_key=True),
     Column("version", BigInteger, nullable=False),
+    # The version that last changed rules, roles or bindings, and that which changed repositories.
+    Column("rules", BigInteger, nullable=False, server_default="0"),
+    Column("repositories", BigInteger, nullable=False, server_default="0"),
 )
 
 accounts = Table(

@@ -23,7 +23,10 @@ def _id() -> sa.types.TypeEngine[int]:
 
 
 def upgrade() -> None:
-    """Add the tables."""
+    """Add the tables and the columns."""
+    for name in ("rules", "repositories"):
+        column = sa.Column(name, sa.BigInteger(), nullable=False, server_default="0")
+        op.add_column("access", column)
     _add_signing_in()
     _add_audit()
 
