@@ -27,6 +27,7 @@ __all__ = [
     "ImmutableFileError",
     "InvalidPackageError",
     "InvalidPathError",
+    "InvalidRequestError",
     "JobCancelledError",
     "JobError",
     "JobMissingError",
@@ -36,6 +37,7 @@ __all__ = [
     "NoPluginForUrlError",
     "NotAuthenticatedError",
     "PluginError",
+    "PreconditionFailedError",
     "QuotaExceededError",
     "RejectedError",
     "ReleaseMissingError",
@@ -46,6 +48,9 @@ __all__ = [
     "TooLargeError",
     "TruncatedError",
     "UploadRejectedError",
+    "UpstreamError",
+    "UpstreamRefusedError",
+    "UpstreamUnavailableError",
 ]
 
 
@@ -155,8 +160,26 @@ class ImmutableFileError(ConflictError):
 
 
 @attrs.define(eq=False)
+class PreconditionFailedError(ConflictError):
+    """A request was to hold for one state of a thing only, and the thing has another."""
+
+    message: str = "It was changed since; look at it again before you change it."
+
+
+@attrs.define(eq=False)
 class RejectedError(RepocoreError, ValueError):
     """What was sent is not acceptable."""
+
+
+@attrs.define(eq=False)
+class InvalidRequestError(RejectedError):
+    """Fields of a request cannot be as they are; ``problems`` says so of every one of them."""
+
+    message: str = "The request cannot be taken as it is."
+    problems: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return " ".join((self.message, *self.problems))
 
 
 @attrs.define(eq=False)
@@ -281,3 +304,31 @@ class JobTimeoutError(JobError):
     """A job takes longer than it may, or than somebody would wait."""
 
     message: str = "The job did not end in time."
+
+
+@attrs.define(eq=False)
+class UpstreamError(RepocoreError):
+    """Another server that has to be asked cannot be, or may not be."""
+
+    message: str = "Another server that has to be asked cannot be; try again later."
+
+
+@attrs.define(eq=False)
+class UpstreamUnavailableError(UpstreamError):
+    """Another server does not answer, or not what was expected; the cause is for the log only.
+
+    ``status`` is its answer's, where there was one.
+    """
+
+    message: str = "Another server that has to be asked does not answer; try again later."
+    status: int | None = None
+
+
+@attrs.define(eq=False)
+class UpstreamRefusedError(UpstreamError):
+    """A URL leads to where the server must not connect; the settings can allow it."""
+
+    message: str = (
+        "The server does not connect to that address, as it is not a public one; its "
+        "administrator can allow it in the settings."
+    )

@@ -24,12 +24,15 @@ from repocore.errors import (
     LengthRequiredError,
     MissingError,
     NotAuthenticatedError,
+    PreconditionFailedError,
     QuotaExceededError,
     RejectedError,
     StorageError,
     StorageFullError,
     TooLargeError,
     TruncatedError,
+    UpstreamError,
+    UpstreamRefusedError,
 )
 from repocore.model import Action, Credentials, File
 
@@ -211,6 +214,9 @@ class Route(Generic[SessionT]):
     given, the template is below each repository of that format; otherwise it is below the root.
     ``errors`` goes before `status_for`; ``summary`` is the line in the reference.  ``permission``
     is what the handler asks of its session before anything else: tests hold it to that.
+
+    ``query``, ``body`` and ``answers`` describe it to people and programs: a route of the API has
+    them.  Shapes are attrs classes; a PATCH takes any of its body's fields.
     """
 
     method: str
@@ -221,11 +227,19 @@ class Route(Generic[SessionT]):
     permission: Action | Admits
     format: str | None = None
     errors: Mapping[type[Exception], int] = attrs.field(factory=dict[type[Exception], int])
+    #: The class whose fields are what may stand in the query.
+    query: type | None = None
+    #: The class whose fields are those of the object of JSON that it takes.
+    body: type | None = None
+    #: What it answers, by status: a shape of JSON, the media type of something else, or None for
+    #: no body.  Errors are the same for all routes.
+    answers: Mapping[int, Any] = attrs.field(factory=dict[int, Any])
 
 
 _STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (NotAuthenticatedError, 401),
     (MissingError, 404),
+    (PreconditionFailedError, 412),
     (ConflictError, 409),
     (ChecksumMismatchError, 400),
     (TruncatedError, 400),
@@ -238,6 +252,8 @@ _STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (StorageFullError, 507),
     (StorageError, 503),
     (AuthenticatorError, 503),
+    (UpstreamRefusedError, 422),
+    (UpstreamError, 502),
 )
 
 

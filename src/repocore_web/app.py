@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 from urllib.parse import parse_qsl, quote
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -27,15 +27,15 @@ from repocore_web.credentials import read_credentials
 from repocore_web.forwarding import Forwarding
 from repocore_web.logs import LOG, describe, redact
 from repocore_web.multipart import read_parts
+from repocore_web.problems import NOT_FOUND, as_problem
 from repocore_web.responding import Sender
 from repocore_web.routing import Match, Router
 from repocore_web.site import site_routes
-from repocore_web.targets import Target, read_target
+from repocore_web.targets import Target, below, read_target
 
 __all__ = ["create_app"]
 
 _CHALLENGE: Final = ("WWW-Authenticate", 'Basic realm="repocore", Bearer')
-_NOT_FOUND: Final = "Not found."
 # Without words of its own, what is missing is answered like what is hidden: to the letter.
 _DULL: Final = frozenset(
     kind().message for kind in (RepositoryMissingError, ReleaseMissingError, FileMissingError)
@@ -78,24 +78,39 @@ class _Application:
         self._sender = Sender(settings.web)
         self._forwarding = Forwarding(settings.web)
         self._limit = settings.limits.max_body
+        self._prefix = settings.web.prefix
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         number = os.urandom(8).hex()
         extra = [("X-Request-Id", number)]
         match: Match | None = None
+        inside = below(environ, self._prefix) if self._prefix else environ
+        if inside is None:
+            response = Response.text(NOT_FOUND, 404)
+            return self._sender.send(environ, start_response, response, extra)
         try:
-            target = read_target(environ)
-            match = self._router.find(target.segments, environ["REQUEST_METHOD"])
-            response = self._answer(environ, target, match)
-            return self._sender.send(environ, start_response, response, extra)
+            target = read_target(inside)
+            match = self._router.find(target.segments, inside["REQUEST_METHOD"])
+            response = self._told(self._answer(inside, target, match), None, inside, number)
+            return self._sender.send(inside, start_response, response, extra)
         except Exception as error:  # noqa: BLE001 - the last line before the client
-            response = self._failure(error, environ, number, match)
-            return self._sender.send(environ, start_response, response, extra)
+            response = self._failure(error, inside, number, match)
+            response = self._told(response, error, inside, number)
+            return self._sender.send(inside, start_response, response, extra)
+
+    def _told(
+        self, response: Response, error: Exception | None, environ: WSGIEnvironment, number: str
+    ) -> Response:
+        """What the API answers to what did not work out; any other answer as it is."""
+        if response.status < 400:  # noqa: PLR2004 - nothing went wrong
+            return response
+        base = partial(self._forwarding.base_url, environ, None)
+        return as_problem(response, error, environ, number, base)
 
     def _answer(self, environ: WSGIEnvironment, target: Target, match: Match | None) -> Response:
         base = self._forwarding.base_url(environ, target.authority)
         if match is None:
-            return Response.text(_NOT_FOUND, 404)
+            return Response.text(NOT_FOUND, 404)
         if match.route is None:
             allow = ("Allow", ", ".join(match.allowed))
             refused = Response.text("This address does not know that method.", 405)
@@ -138,7 +153,7 @@ class _Application:
         if status >= 500:  # noqa: PLR2004 - the server's fault
             LOG.error("request %s failed:\n%s", number, describe(error))
         if _is_hidden(error):
-            return Response.text(_NOT_FOUND, 404)
+            return Response.text(NOT_FOUND, 404)
         response = Response.text(redact(str(error)), status)
         if isinstance(error, NotAuthenticatedError) and status == 401:  # noqa: PLR2004 - the status itself
             return Response(status, response.body, (*response.headers, _CHALLENGE))

@@ -9,6 +9,7 @@ from repocore.errors import InvalidPathError
 from repocore.model import FilePath
 from repocore.registry import Registry
 from repocore_web.app import create_app
+from repocore_web.targets import below
 
 __all__ = ["mount"]
 
@@ -24,16 +25,11 @@ def mount(app: WSGIApplication, prefix: str, registry: Registry) -> WSGIApplicat
         message = f"{prefix!r} is no prefix: it starts with a slash and does not end in one."
         raise InvalidPathError(message)
     inner = create_app(registry)
-    # PEP 3333: the environ holds bytes in the guise of latin-1.
-    above = prefix.encode().decode("latin-1")
 
     def both(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        path: str = environ.get("PATH_INFO", "")
-        if path != above and not path.startswith(f"{above}/"):
+        inside = below(environ, prefix)
+        if inside is None:
             return app(environ, start_response)
-        below = dict(environ)
-        below["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + above
-        below["PATH_INFO"] = path.removeprefix(above)
-        return inner(below, start_response)
+        return inner(inside, start_response)
 
     return both

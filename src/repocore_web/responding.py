@@ -37,6 +37,8 @@ REASONS: Final = {
 #: A date as a header field has it; a file's is the same each time.
 _date = lru_cache(maxsize=1024)(http_date)
 _CHUNK: Final = 1 << 18
+#: They have no body by themselves, and no length of one (RFC 9110 section 8.6).
+_BODILESS: Final = frozenset({204, 304})
 _REFUSAL: Final = 400
 #: Bytes up to which a file is read at once.
 SMALL = 1 << 16
@@ -89,7 +91,8 @@ class Sender:
         if not any(name.lower() == "cache-control" for name, _ in response.headers):
             headers.append(_UNSTORED)
         if isinstance(body, bytes):
-            headers.append(("Content-Length", str(len(body))))
+            if response.status not in _BODILESS:
+                headers.append(("Content-Length", str(len(body))))
             body = (body,)
         _start(start_response, response.status, headers)
         if environ["REQUEST_METHOD"] == "HEAD":

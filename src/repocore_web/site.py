@@ -36,13 +36,15 @@ def front(session: Session, request: Request) -> Response:
     return Response.text("\n".join([*lines, ""]))
 
 
-def site_routes(_registry: Registry) -> Iterator[Route[Session]]:
-    """Every route of the site."""
+def site_routes(registry: Registry) -> Iterator[Route[Session]]:
+    """Every route of the site; without pages (``web.pages``) there is no front page."""
     for template, handler, admits in (
         ("/healthz", health, Admits.ANYONE),
         ("/readyz", ready, Admits.ANYONE),
         ("/", front, Admits.READERS),
     ):
+        if template == "/" and not registry.settings.web.pages:
+            continue
         summary = (handler.__doc__ or "").strip().splitlines()[0]
         yield Route(
             method="GET", template=template, handler=handler, summary=summary, permission=admits

@@ -18,7 +18,7 @@ import attrs
 from repocore.errors import InvalidPathError
 from repocore.model import check_segment
 
-__all__ = ["Target", "read_target"]
+__all__ = ["Target", "below", "read_target"]
 
 # Nearly every path: each segment is one that `check_segment` takes at its first look.
 _PLAIN = re.compile(r"(?:/[A-Za-z0-9_.+=~-]*[A-Za-z0-9_+=~-])+\Z")
@@ -38,6 +38,20 @@ class Target:
     segments: tuple[str, ...]
     token: str | None = attrs.field(repr=False)
     authority: str | None
+
+
+def below(environ: WSGIEnvironment, prefix: str) -> WSGIEnvironment | None:
+    """The environ as an application sees it that is mounted at a prefix; None for other paths.
+
+    The prefix starts with a slash and does not end in one (PEP 3333: SCRIPT_NAME).
+    """
+    # PEP 3333: the environ holds bytes in the guise of latin-1.
+    above = prefix.encode().decode("latin-1")
+    path: str = environ.get("PATH_INFO", "")
+    if path != above and not path.startswith(f"{above}/"):
+        return None
+    script: str = environ.get("SCRIPT_NAME", "")
+    return {**environ, "SCRIPT_NAME": script + above, "PATH_INFO": path.removeprefix(above)}
 
 
 def read_target(environ: WSGIEnvironment) -> Target:

@@ -259,7 +259,8 @@ class _Banner:
 
     @property
     def base(self) -> str:
-        return (self.settings.web.public_url or self.urls[0]).rstrip("/")
+        web = self.settings.web
+        return (web.public_url or self.urls[0]).rstrip("/") + web.prefix
 
     def described(self) -> dict[str, Any]:
         """For programs."""

@@ -7,6 +7,7 @@ reference and the loader read both there.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -24,7 +25,7 @@ from repocore.config.saying import (
     some as _some,
     whole as _whole,
 )
-from repocore.model import Action, Effect, Pattern, Policy, Rule, split_address
+from repocore.model import Action, Effect, FilePath, Pattern, Policy, Rule, split_address
 
 __all__ = [
     "POLICY",
@@ -79,6 +80,15 @@ def _network(value: str) -> None:
         raise ValueError(message) from None
 
 
+def _prefix(value: str) -> None:
+    if value and (not value.startswith("/") or not _PREFIX.match(value)):
+        raise ValueError(
+            'expected nothing, or a path such as "/packages" without a slash at its end'
+        )
+    if value:
+        FilePath.parse(value[1:])
+
+
 def _front(value: str | None) -> None:
     if value not in {None, "x-accel", "x-sendfile"}:
         raise ValueError('expected "x-accel" (nginx) or "x-sendfile" (Apache, lighttpd)')
@@ -93,6 +103,8 @@ def _module(value: str) -> None:
     if not all(part.isidentifier() for part in value.split(".")):
         raise ValueError("expected the dotted name of a Python module")
 
+
+_PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)+\Z")
 
 #: The meaning of a repository's policy; its class is of a lower floor.
 POLICY: Final[Mapping[str, dict[str, Any]]] = {
@@ -197,6 +209,18 @@ class WebSettings:
         metadata=says(
             "The Conan repository that is also reached at the root of the server.", check=_root
         ),
+    )
+    prefix: str = attrs.field(
+        default="",
+        metadata=says(
+            "The path below which everything is served, for example /packages; it comes on top of "
+            "public_url, and of where the application is mounted.",
+            check=_prefix,
+        ),
+    )
+    api: bool = attrs.field(default=True, metadata=says("Whether there is the API at /api/v1."))
+    pages: bool = attrs.field(
+        default=True, metadata=says("Whether there are pages for people, those of the API too.")
     )
 
 

@@ -44,7 +44,8 @@ def ask(works):
         fields = {} if name is None else {"HTTP_AUTHORIZATION": basic(name, "high-water")}
         answer = call(app, f"{JOBS}{path}", method, **fields)
         assert answer.status == status, answer.text
-        return json.loads(answer.text) if status == 200 else answer.text
+        told = json.loads(answer.text)
+        return told if status == 200 else told["detail"]
 
     return asked
 

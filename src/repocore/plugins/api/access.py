@@ -7,7 +7,6 @@ from typing import Any, Final, cast
 
 from repocore.errors import MissingError, NotAuthenticatedError, RejectedError
 from repocore.http import Admits, Request, Response, Route
-from repocore.markers import hookimpl
 from repocore.model import Action, Binding, Role, action_of, actions_of, parse_resource
 from repocore.registry import Session
 
@@ -18,7 +17,7 @@ __all__ = [
     "list_roles",
     "put_role",
     "remove_role",
-    "repocore_routes",
+    "routes",
     "unbind",
     "who",
 ]
@@ -26,8 +25,7 @@ __all__ = [
 _DIGITS: Final = 18
 
 
-@hookimpl
-def repocore_routes() -> Iterable[Route[Session]]:
+def routes() -> Iterable[Route[Session]]:
     """Eight routes of the site."""
     for method, template, handler, permission in (
         ("GET", "roles", list_roles, Admits.ACCOUNTS),

@@ -8,19 +8,17 @@ from typing import Any, Final
 
 from repocore.errors import JobMissingError, RejectedError
 from repocore.http import Admits, Request, Response, Route
-from repocore.markers import hookimpl
 from repocore.model import Job, JobState
 from repocore.registry import Session
 
-__all__ = ["cancel", "describe", "get", "list_jobs", "output", "repocore_routes"]
+__all__ = ["cancel", "describe", "get", "list_jobs", "output", "routes"]
 
 _PAGE: Final = 100
 _MOST: Final = 1000
 _NUMBER_DIGITS: Final = 18
 
 
-@hookimpl
-def repocore_routes() -> Iterable[Route[Session]]:
+def routes() -> Iterable[Route[Session]]:
     """Four routes of the site."""
     top = "/api/v1/jobs"
     for method, template, handler in (

@@ -16,17 +16,15 @@ import attrs
 
 from repocore.errors import RejectedError
 from repocore.http import Request, Response, Route
-from repocore.markers import hookimpl
 from repocore.model import Action, File, Release
 from repocore.registry import Session
 
-__all__ = ["copy", "delete", "promote", "repocore_routes", "unyank", "yank"]
+__all__ = ["copy", "delete", "promote", "routes", "unyank", "yank"]
 
 _UNFIT: Final = re.compile("[\0-\x1f\x7f\ud800-\udfff]")
 
 
-@hookimpl
-def repocore_routes() -> Iterable[Route[Session]]:
+def routes() -> Iterable[Route[Session]]:
     """Five routes of the site."""
     for handler, permission in (
         (yank, Action.YANK),
