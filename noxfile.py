@@ -187,6 +187,13 @@ def bench_conda(session: nox.Session) -> None:
     session.run("python", "-m", "benchmarks.conda", *session.posargs)
 
 
+@nox.session(name="bench-access")
+def bench_access(session: nox.Session) -> None:
+    """Measure decisions and filtered pages among 10,000 repositories and 100,000 rules."""
+    session.install("-e", PROJECT)
+    session.run("python", "-m", "benchmarks.access", *session.posargs)
+
+
 @nox.session
 def scale(session: nox.Session) -> None:
     """Search among 50,000 recipes and import 50,000 packages, within the limits that are set."""

@@ -254,3 +254,32 @@ def test_importing_is_cheap() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_pages_of_repositories(house) -> None:
+    """Those that one may read, by address, from behind one of them; a change counts at once."""
+    for name in ("a", "b", "c", "d"):
+        house.admin.repositories.create(f"conan/{name}")
+    for name in ("a", "c", "main"):
+        house.allow("user:ann", "read", f"conan/{name}")
+    ann = house.as_("ann").repositories
+    assert [one.address for one in ann.page(limit=2)] == ["conan/a", "conan/c"]
+    assert [one.address for one in ann.page(after="conan/c")] == ["conan/main"]
+    assert [one.name for one in ann.page(after="conan/aa", limit=1)] == ["c"]
+    house.admin.accounts.remove_rule(house.admin.accounts.rules()[0].id)
+    assert [one.address for one in ann.page()] == ["conan/c", "conan/main"]
+    house.admin.repositories.delete("conan/c")
+    assert ann.page() == ann.list() == [house.admin.repositories.get("conan/main")]
+
+
+def test_a_change_of_accounts_leaves_the_rules_as_they_are(house) -> None:
+    """They are not read again; a change of rules makes only the changed one anew."""
+    house.allow("user:ann", "read", "conan/main/**")
+    before = house.admin.registry.access.rules
+    house.admin.accounts.add("bob")
+    assert house.as_("ann").repositories.list() != []
+    assert house.admin.registry.access.rules is before
+    house.allow("user:bob", "read", "conan/main/**")
+    _ = house.as_("bob").principal
+    first, _ = house.admin.registry.access.rules
+    assert first is before[0]

@@ -46,7 +46,7 @@ _t = tables.tokens
 _r = tables.rules
 _k = tables.keys
 
-_TIERS = {tier.value: place for place, tier in enumerate(Tier)}
+_TIERS = {tier: place for place, tier in enumerate(Tier)}
 
 
 def find_account(connection: Connection, name: str) -> Account | None:
@@ -209,10 +209,23 @@ def use_token(transaction: Transaction, number: int) -> None:
     transaction.execute(update(_t).where(_t.c.id == number).values(last_used_at=now()))
 
 
-def rules(connection: Connection) -> list[Rule]:
-    """The stored rules, in the order in which they are asked."""
+def rules(connection: Connection, known: dict[tuple[Any, ...], Rule] | None = None) -> list[Rule]:
+    """The stored rules, in the order in which they are asked.
+
+    ``known`` are rules by their rows, from an earlier call: of many that have not changed none is
+    made again.  It is brought up to date.
+    """
     rows = connection.execute(select(_r).order_by(_r.c.position, _r.c.id)).all()
-    return [rule_of(row) for row in sorted(rows, key=lambda row: _TIERS[row.tier])]
+    before = known or {}
+    made = {tuple(row): before.get(tuple(row)) or rule_of(row) for row in rows}
+    if known is not None:
+        known.clear()
+        known.update(made)
+    return sorted(made.values(), key=_tier)
+
+
+def _tier(rule: Rule) -> int:
+    return _TIERS[rule.tier]
 
 
 def add_rule(transaction: Transaction, rule: Rule, position: int | None) -> Rule:

@@ -50,7 +50,7 @@ def add(transaction: Transaction, repository: Repository) -> bool:
     }
     added = transaction.insert_missing(_t, values)
     if added:
-        transaction.bump_access()
+        transaction.bump_access(rules=False)
     return added
 
 
@@ -65,7 +65,7 @@ def replace(transaction: Transaction, number: int, repository: Repository) -> No
         "file_count": _count(number) if repository.policy.max_files is not None else 0,
     }
     transaction.execute(update(_t).where(_t.c.id == number).values(**values))
-    transaction.bump_access()
+    transaction.bump_access(rules=False)
 
 
 def used(number: int) -> ScalarSelect[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from repocore.model.access import Action, Principal, Rule, Tier
@@ -73,6 +74,7 @@ def _subjects(principal: Principal) -> list[str]:
     return ["*", "+", f"user:{principal.name}", *(f"group:{name}" for name in principal.groups)]
 
 
+@lru_cache(maxsize=1 << 16)
 def _place(pattern: str) -> _Place:
     """The repository that a pattern names, as far as it does."""
     fields = pattern.partition("@")[0].split("/")

@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 import attrs
 from sqlalchemy import Connection
@@ -64,6 +64,16 @@ class Access:
     private: frozenset[str]
     #: The versions that last changed the rules and the repositories.
     parts: tuple[int, int]
+    #: What was decided by them; it goes with them, whoever is still at it.
+    decisions: dict[tuple[Principal, Action, Resource], bool] = attrs.field(
+        factory=dict["tuple[Principal, Action, Resource]", bool]
+    )
+    readable: dict[Principal, tuple[str, ...]] = attrs.field(
+        factory=dict[Principal, "tuple[str, ...]"]
+    )
+    verified: dict[bytes, tuple[Principal, float]] = attrs.field(
+        factory=dict[bytes, "tuple[Principal, float]"]
+    )
 
     def concerning(
         self, principal: Principal, action: Action, format: str | None, repository: str | None
@@ -90,9 +100,8 @@ class AccessBook:
         self._declared = declared
         self._lock = threading.Lock()
         self._salt = secrets.token_bytes(16)
-        self._decisions: dict[tuple[Principal, Action, Resource], bool] = {}
-        self._verified: dict[bytes, tuple[Principal, float]] = {}
-        self._readable: dict[Principal, tuple[str, ...]] = {}
+        #: The stored rules by their rows.
+        self._stored: dict[tuple[Any, ...], Rule] = {}
         #: Whether an authorizer's answers change by themselves, and so are not remembered.
         self.forgetful = False
         self.known = self._load()
@@ -103,9 +112,6 @@ class AccessBook:
             return True
         with self._lock:
             if version != self.known.version:
-                self._decisions = {}
-                self._verified = {}
-                self._readable = {}
                 self.known = self._load(self.known)
         return False
 
@@ -145,7 +151,7 @@ class AccessBook:
         known = {**ROLES, **roles.roles(connection), **self._declared.roles}
         bindings = (*self._declared.bindings, *roles.bindings(connection))
         held = binding_rules(bindings, known)
-        everything = (*self._declared.rules, *accounts.rules(connection), *held)
+        everything = (*self._declared.rules, *accounts.rules(connection, self._stored), *held)
         rules = tuple(sorted(everything, key=_place))
         return rules, known, bindings, RuleIndex(rules)
 
@@ -160,7 +166,7 @@ class AccessBook:
         """The remembered decision, or what ``ask`` says now."""
         if self.forgetful:
             return ask()
-        decisions = self._decisions
+        decisions = self.known.decisions
         key = (principal, action, resource)
         answer = decisions.get(key)
         if answer is None:
@@ -174,7 +180,7 @@ class AccessBook:
         """The remembered addresses that somebody may read something of, or what ``ask`` says."""
         if self.forgetful:
             return ask()
-        remembered = self._readable
+        remembered = self.known.readable
         found = remembered.get(principal)
         if found is None:
             found = ask()
@@ -188,7 +194,7 @@ class AccessBook:
         key = self._key(credentials)
         if key is None:
             return ask()
-        verified = self._verified
+        verified = self.known.verified
         found = verified.get(key)
         if found is not None and found[1] > time.time():
             return found[0]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import bisect
+import builtins
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -149,14 +151,33 @@ class Repositories:
 
     def list(self) -> list[Repository]:
         """Those of which the principal may read something, by address."""
-        self._context.enter()
+        return self._values(self._readable())
+
+    def page(self, *, after: str = "", limit: int = 100) -> builtins.list[Repository]:
+        """As `list`, those behind an address; up to so many."""
+        readable = self._readable()
+        start = bisect.bisect_right(readable, after)
+        return self._values(readable[start : start + limit])
+
+    def _readable(self) -> tuple[str, ...]:
+        context = self._context
+        context.enter()
+        known = context.services.book.known.repositories
+        return context.services.book.readable(
+            context.principal,
+            lambda: tuple(name for name, one in sorted(known.items()) if self._sees(one.value)),
+        )
+
+    def _values(self, addresses: Sequence[str]) -> builtins.list[Repository]:
         known = self._context.services.book.known.repositories
-        return [stored.value for _, stored in sorted(known.items()) if self._sees(stored.value)]
+        return [known[address].value for address in addresses if address in known]
 
     def _sees(self, repository: Repository) -> bool:
         context = self._context
         if context.survey(Action.READ, repository) is not Survey.NONE:
             return True
+        if context.services.registry.surveyed:
+            return False
         return context.allowed(Action.READ, Resource(repository.format, repository.name))
 
     def delete(self, address: str) -> None:
