@@ -153,9 +153,13 @@ def children(
 
 
 def packages(
-    connection: Connection, repository: int, prefix: str, chunk: int
+    connection: Connection, repository: int, names: tuple[str, str], chunk: int
 ) -> Iterator[Sequence[Sequence[str]]]:
-    """(package, version) of the listed top-level releases, in order, without doubles, in chunks."""
+    """(package, version) of the listed top-level releases, in order, without doubles, in chunks.
+
+    ``names`` are a prefix of the case-folded names, and where to begin among these.
+    """
+    prefix, start = names
     statement = (
         select(_r.c.package, _r.c.version)
         .where(_r.c.repository_id == repository, _listed, _r.c.parent.is_(None))
@@ -164,6 +168,8 @@ def packages(
     )
     if prefix:
         statement = statement.where(files.within(_r.c.package_key, prefix))
+    if start:
+        statement = statement.where(_r.c.package_key >= start)
     result = connection.execution_options(stream_results=True).execute(statement)
     yield from result.partitions(chunk)
 

@@ -21,6 +21,7 @@ __all__ = [
     "everything",
     "forget",
     "forget_grants",
+    "hold",
     "replace",
     "used",
 ]
@@ -52,6 +53,12 @@ def add(transaction: Transaction, repository: Repository) -> bool:
     if added:
         transaction.bump_access(rules=False)
     return added
+
+
+def hold(transaction: Transaction, number: int) -> Repository | None:
+    """One as it is now, and to the commit; None where it is gone."""
+    row = transaction.execute(select(_t).where(_t.c.id == number).with_for_update()).first()
+    return None if row is None else repository_of(row).value
 
 
 def replace(transaction: Transaction, number: int, repository: Repository) -> None:

@@ -66,8 +66,7 @@ class Accounts:
 
     def _trusted(self) -> None:
         if not self._context.principal.trusted:
-            message = "Only the server itself may ask that."
-            raise AccessDeniedError(message)
+            raise AccessDeniedError("Only the server itself may ask that.")
 
     def _write(
         self,
@@ -142,10 +141,16 @@ class Accounts:
 
     def disable(self, name: str, disabled: bool = True) -> None:  # noqa: FBT001, FBT002 - one verb both ways
         """Refuse whatever signs in as this account, or accept it again.  Raises `MissingError`."""
+        self.configure(name, disabled=disabled)
+
+    def configure(
+        self, name: str, *, email: str | None = None, disabled: bool | None = None
+    ) -> None:
+        """Change what is given of an account, keep the rest.  Raises `MissingError`."""
         self._require()
-        change = {"disabled": disabled}
-        word = "disabled" if disabled else "enabled"
-        self._write(name, word, lambda t: accounts.change_account(t, name, change))
+        change = {k: v for k, v in (("email", email), ("disabled", disabled)) if v is not None}
+        word = {True: "disabled", False: "enabled", None: "configured"}[disabled]
+        self._write(name, word, lambda t: accounts.change_account(t, name, change), after=change)
 
     def set_password(self, name: str, password: str) -> None:
         """Set a password; the account itself may, too.  Raises `MissingError`, `RejectedError`."""

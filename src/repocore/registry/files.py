@@ -297,10 +297,10 @@ class Files:
             return None
         return services.indexing.content(self._context, address, path, found)
 
-    def list(self, address: str, *, prefix: str = "") -> Iterator[File]:
+    def list(self, address: str, *, prefix: str = "", after: str = "") -> Iterator[File]:
         """The visible files that the principal may read, by path, a page at a time.
 
-        ``prefix`` is a prefix of the path as text.
+        ``prefix`` is a prefix of the path as text, ``after`` the path before the first.
         """
         context = self._context
         context.enter()
@@ -308,14 +308,13 @@ class Files:
         survey = Survey.NONE if stored is None else context.survey(Action.READ, stored.value)
         if stored is None or survey is Survey.NONE:
             stored = context.find(address, Action.READ)
-        return self._pages(stored, prefix, unfiltered=survey is Survey.ALL)
+        return self._pages(stored, prefix, after, unfiltered=survey is Survey.ALL)
 
     def _pages(
-        self, repository: StoredRepository, prefix: str, *, unfiltered: bool
+        self, repository: StoredRepository, prefix: str, after: str, *, unfiltered: bool
     ) -> Iterator[File]:
         services = self._context.services
         format_ = services.format(repository.value.format)
-        after = ""
         while True:
             with services.catalog.snapshot() as connection:
                 page = files.page(

@@ -126,11 +126,13 @@ class Releases:
                 raise ReleaseMissingError
             return releases.children(connection, stored, partition, name)
 
-    def packages(self, address: str, *, prefix: str = "") -> Iterator[tuple[str, str]]:
+    def packages(
+        self, address: str, *, prefix: str = "", start: str = ""
+    ) -> Iterator[tuple[str, str]]:
         """(package, version) of all that is listed and may be read, in order, without doubles.
 
         Ordered by the case-folded name, then by the format's order of versions.  ``prefix`` is one
-        of the case-folded name.
+        of the case-folded name, ``start`` where to begin among these.
         """
         context = self._context
         context.enter()
@@ -142,16 +144,19 @@ class Releases:
         services = context.services
         chunk = services.settings.limits.page
         with services.catalog.snapshot() as connection:
-            for rows in releases.packages(connection, stored.id, prefix.casefold(), chunk):
+            for rows in releases.packages(
+                connection, stored.id, (prefix.casefold(), start.casefold()), chunk
+            ):
                 for package, version in rows:
                     resource = Resource(kind, name, package, version)
                     if survey is Survey.ALL or context.allowed(Action.READ, resource):
                         yield package, version
 
-    def all(self, address: str) -> Iterator[Release]:
+    def all(self, address: str, *, after: tuple[str, str] = ("", "")) -> Iterator[Release]:
         """Every release that may be read, yanked or not, by partition and name, a page at a time.
 
-        What comes or goes meanwhile may be among them or not.
+        ``after`` is the partition and name before the first.  What comes or goes meanwhile may be
+        among them or not.
         """
         context = self._context
         context.enter()
@@ -161,7 +166,6 @@ class Releases:
             stored = context.find(address, Action.READ)
         kind, name = split_address(address)
         limit = context.services.settings.limits.page
-        after = ("", "")
         while True:
             with context.services.catalog.snapshot() as connection:
                 page = releases.page(connection, stored, after, limit)

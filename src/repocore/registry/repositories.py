@@ -14,7 +14,9 @@ from repocore.errors import (
     AlreadyExistsError,
     NotAuthenticatedError,
     PluginError,
+    PreconditionFailedError,
     RejectedError,
+    RepositoryMissingError,
 )
 from repocore.model import (
     Action,
@@ -106,10 +108,12 @@ class Repositories:
         private: bool | None = None,
         policy: Policy | None = None,
         options: Mapping[str, Any] | None = None,
+        expected: Repository | None = None,
     ) -> Repository:
         """Change what is given, keep the rest; MANAGE.  Raises `RepositoryMissingError`.
 
-        Other options than before have all documents made anew.
+        Other options than before have all documents made anew.  With ``expected``, nothing is
+        changed once it is another than that, and `PreconditionFailedError` is raised.
         """
         context = self._context
         stored = context.find(address, Action.MANAGE)
@@ -117,14 +121,19 @@ class Repositories:
         if options is not None:
             given["options"] = self._options(stored.value.format, options)
         changes = {name: value for name, value in given.items() if value is not None}
-        changed = attrs.evolve(stored.value, **changes)
         event = RepositoryChanged(repository=address, change="configured", by=context.by)
 
         def work(transaction: Transaction) -> None:
+            before = repositories.hold(transaction, stored.id)
+            if before is None:
+                raise RepositoryMissingError
+            if expected is not None and before != expected:
+                raise PreconditionFailedError
+            changed = attrs.evolve(before, **changes)
             repositories.replace(transaction, stored.id, changed)
-            if changed.options != stored.value.options:
+            if changed.options != before.options:
                 documents.renew(transaction, stored.id)
-            transaction.emit(event, before=_fields(stored.value), after=_fields(changed))
+            transaction.emit(event, before=_fields(before), after=_fields(changed))
 
         context.write(work)
         return self.get(address)
