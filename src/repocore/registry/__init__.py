@@ -15,6 +15,7 @@ from repocore.registry.retention import Outdated, RetentionReport
 from repocore.registry.session import Session
 from repocore.registry.statistics import Downloads, Usage, UsageReport
 from repocore.registry.uploading import Upload
+from repocore.registry.upstream import UpstreamClient
 from repocore.registry.working import Claim, Worker
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "RetentionReport",
     "Session",
     "Upload",
+    "UpstreamClient",
     "Usage",
     "UsageReport",
     "Worker",
