@@ -82,7 +82,7 @@ CHANGES: list[tuple[str, Callable, str, str, bool, bool]] = [
         0,
     ),
     ("account", lambda h: h.admin.accounts.add("bob"), "account.changed", "bob", 0, 1),
-    ("disable", lambda h: h.admin.accounts.disable("ann"), "account.changed", "ann", 0, 0),
+    ("disable", lambda h: h.admin.accounts.disable("ann"), "account.changed", "ann", 0, 1),
     (
         "group",
         lambda h: h.admin.accounts.add_to_group("dev", "ann"),

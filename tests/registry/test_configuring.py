@@ -52,7 +52,8 @@ def test_changes_of_other_fields_at_once_all_hold(house) -> None:
     house.allow("user:root", "all", "**")
     stale.repositories.get(MAIN)
     rooms.configure(MAIN, description="theirs")
-    assert stale.repositories.configure(MAIN, private=True).description == "theirs"
+    changed = stale.repositories.configure(MAIN, policy=Policy(quota=9))
+    assert (changed.description, changed.policy.quota) == ("theirs", 9)
     with pytest.raises(RepositoryMissingError):
         rooms.configure("conan/other", private=True)
 

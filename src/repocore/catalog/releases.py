@@ -155,21 +155,19 @@ def children(
 def packages(
     connection: Connection, repository: int, names: tuple[str, str], chunk: int
 ) -> Iterator[Sequence[Sequence[str]]]:
-    """(package, version) of the listed top-level releases, in order, without doubles, in chunks.
-
-    ``names`` are a prefix of the case-folded names, and where to begin among these.
+    """(package, version) of the listed top-level releases, in order, without doubles, in chunks;
+    ``names`` are a prefix of the case-folded names, and the first of them.
     """
     prefix, start = names
     statement = (
         select(_r.c.package, _r.c.version)
         .where(_r.c.repository_id == repository, _listed, _r.c.parent.is_(None))
+        .where(_r.c.package_key >= start)
         .group_by(_r.c.package_key, _r.c.sort_key, _r.c.package, _r.c.version)
         .order_by(_r.c.package_key, _r.c.sort_key, _r.c.package, _r.c.version)
     )
     if prefix:
         statement = statement.where(files.within(_r.c.package_key, prefix))
-    if start:
-        statement = statement.where(_r.c.package_key >= start)
     result = connection.execution_options(stream_results=True).execute(statement)
     yield from result.partitions(chunk)
 
@@ -187,8 +185,7 @@ def yank(
     Where there are such, nothing has changed.  A partition takes one serial for all of its own.
     """
     partitions = _hold_all(transaction, repository.id, names)
-    missing = _unseen(transaction, repository.id, names)
-    if missing:
+    if missing := _unseen(transaction, repository.id, names):
         return missing
     other = _r.c.yanked_at.is_(None) if to else _r.c.yanked_at.is_not(None)
     for partition in partitions:
@@ -364,8 +361,7 @@ def forget_tombstones(transaction: Transaction, older: int) -> int:
         _r.c.partition == _g.c.partition,
     )
     transaction.execute(delete(_g).where(gone))
-    statement = delete(_r).where(old, _r.c.removed_at <= now() - older)
-    return transaction.execute(statement).rowcount
+    return transaction.execute(delete(_r).where(old, _r.c.removed_at <= now() - older)).rowcount
 
 
 def page(
