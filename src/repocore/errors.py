@@ -46,6 +46,7 @@ __all__ = [
     "StorageError",
     "StorageFullError",
     "TooLargeError",
+    "TooManyAttemptsError",
     "TruncatedError",
     "UploadRejectedError",
     "UpstreamError",
@@ -118,6 +119,15 @@ class NotAuthenticatedError(AccessError):
     """Credentials are needed, or those that were sent are wrong or have expired."""
 
     message: str = "Sign in to do this."
+
+
+@attrs.define(eq=False)
+class TooManyAttemptsError(AccessError):
+    """Signing in failed too often; nothing was looked at, so it says nothing of the credentials."""
+
+    message: str = "Too many attempts to sign in have failed; wait before you try again."
+    #: Seconds until an attempt is looked at again.
+    retry_after: int = 1
 
 
 @attrs.define(eq=False)

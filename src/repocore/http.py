@@ -30,6 +30,7 @@ from repocore.errors import (
     StorageError,
     StorageFullError,
     TooLargeError,
+    TooManyAttemptsError,
     TruncatedError,
     UpstreamError,
     UpstreamRefusedError,
@@ -238,6 +239,7 @@ class Route(Generic[SessionT]):
 
 _STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (NotAuthenticatedError, 401),
+    (TooManyAttemptsError, 429),
     (MissingError, 404),
     (PreconditionFailedError, 412),
     (ConflictError, 409),

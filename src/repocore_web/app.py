@@ -19,6 +19,7 @@ from repocore.errors import (
     ReleaseMissingError,
     RepocoreError,
     RepositoryMissingError,
+    TooManyAttemptsError,
 )
 from repocore.http import Request, Response, Route, status_for
 from repocore.registry import Registry, Session
@@ -123,7 +124,7 @@ class _Application:
     ) -> tuple[Session, Request]:
         credentials = read_credentials(environ, target.token)
         length = body_length(environ)
-        session = self._registry.connect(credentials)
+        session = self._registry.connect(credentials, source=self._forwarding.client(environ))
         above = _quoted("/".join(target.segments[: match.depth])) if match.depth else ""
         query = environ.get("QUERY_STRING")
         request = Request(
@@ -157,6 +158,9 @@ class _Application:
         response = Response.text(redact(str(error)), status)
         if isinstance(error, NotAuthenticatedError) and status == 401:  # noqa: PLR2004 - the status itself
             return Response(status, response.body, (*response.headers, _CHALLENGE))
+        if isinstance(error, TooManyAttemptsError):
+            wait = ("Retry-After", str(error.retry_after))
+            return Response(status, response.body, (*response.headers, wait))
         return response
 
 

@@ -17,6 +17,7 @@ __all__ = ["Forwarding"]
 # RFC 3986 section 3.2: a name or address, and a port.
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?\Z")
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?\Z")
+_ADDRESS = re.compile(r"[0-9A-Fa-f:.]{2,45}\Z")
 _UNIX: Final = "unix"
 
 
@@ -50,6 +51,21 @@ class Forwarding:
         if self._networks or self._unix:
             scheme, host, prefix = self._forwarded(environ, scheme, host, prefix)
         return f"{scheme}://{host}{prefix}"
+
+    def client(self, environ: WSGIEnvironment) -> str:
+        """The address of the client, as far as it can be believed; empty for a socket file.
+
+        Of ``X-Forwarded-For`` the last that no trusted proxy has is believed.
+        """
+        peer: str = environ.get("REMOTE_ADDR", "")
+        if not (self._networks or self._unix) or not self._trusts(peer):
+            return peer
+        sent: str = environ.get("HTTP_X_FORWARDED_FOR", "")
+        for address in reversed(sent.split(",")):
+            peer = address.strip() or peer
+            if not self._trusts(peer):
+                break
+        return peer if _ADDRESS.match(peer) else environ.get("REMOTE_ADDR", "")
 
     def _forwarded(
         self, environ: WSGIEnvironment, scheme: str, host: str, prefix: str

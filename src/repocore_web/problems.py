@@ -36,6 +36,10 @@ HINTS: Final[Mapping[type[errors.RepocoreError], str]] = {
         "Send a token as `Authorization: Bearer …` or in the field X-API-Key, or a user and a "
         "password by the scheme Basic."
     ),
+    errors.TooManyAttemptsError: (
+        "Wait as long as Retry-After says, then send what is right; an administrator can make a "
+        "new token or password meanwhile."
+    ),
     errors.AccessDeniedError: (
         "Ask whoever manages it for a role that lets you; GET /api/v1/access/explain tells what "
         "decides."

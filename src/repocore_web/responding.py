@@ -30,8 +30,8 @@ REASONS: Final = {
     302: "Found", 304: "Not Modified", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden",
     404: "Not Found", 405: "Method Not Allowed", 409: "Conflict", 411: "Length Required",
     412: "Precondition Failed", 413: "Content Too Large", 416: "Range Not Satisfiable",
-    422: "Unprocessable Content", 500: "Internal Server Error", 502: "Bad Gateway",
-    503: "Service Unavailable", 507: "Insufficient Storage",
+    422: "Unprocessable Content", 429: "Too Many Requests", 500: "Internal Server Error",
+    502: "Bad Gateway", 503: "Service Unavailable", 507: "Insufficient Storage",
 }  # fmt: skip
 
 #: A date as a header field has it; a file's is the same each time.

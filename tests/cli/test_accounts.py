@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from repocore import ApiKey, NotAuthenticatedError, Password, open_registry
+from repocore import (
+    ApiKey,
+    NotAuthenticatedError,
+    Password,
+    TooManyAttemptsError,
+    open_registry,
+)
 
 
 def test_account_signs_in_until_it_may_not(house):
@@ -136,3 +142,17 @@ def test_rules_of_the_settings_are_listed(house):
     text = '[[rule]]\nsubject = "+"\nactions = ["read"]\npattern = "**"\n'
     (house.data / "repocore.toml").write_text(text, encoding="utf-8")
     assert None in [rule["id"] for rule in house.json("rule", "list")]
+
+
+def test_an_account_that_was_blocked_is_let_in_again(house) -> None:
+    """After too many attempts that failed; one that is not there is refused."""
+    house("user", "add", "ann", "--password-stdin", typed="right horse")
+    with open_registry(data=house.data) as registry:
+        for _ in range(10):
+            with pytest.raises(NotAuthenticatedError):
+                registry.authenticate(Password("ann", "x"), source="192.0.2.1")
+        with pytest.raises(TooManyAttemptsError):
+            registry.authenticate(Password("ann", "right horse"), source="192.0.2.1")
+        assert house("user", "unblock", "ann").stdout == "Unblocked ann.\n"
+        registry.authenticate(Password("ann", "right horse"), source="192.0.2.1")
+    assert house.refused("user", "unblock", "zoe")["kind"] == "MissingError"

@@ -51,6 +51,8 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "repocore.catalog.tables.names": "tests/catalog/test_migrations.py",
     "repocore.catalog.tables.work": "tests/catalog/test_migrations.py",
     "repocore.catalog.audit": "tests/registry/test_audit.py",
+    "repocore.catalog.attempts": "tests/registry/test_throttling.py",
+    "repocore.config.throttle": "tests/registry/test_throttling.py",
     "repocore.model.audit": "tests/registry/test_audit.py",
     "repocore.catalog.writers": "tests/catalog/test_writers_of_sqlite.py",
     "repocore.catalog.transactions": "tests/catalog/test_writers.py",

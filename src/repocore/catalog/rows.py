@@ -44,9 +44,11 @@ __all__ = [
     "policy_text",
     "release_of",
     "repository_of",
+    "rule_fields",
     "rule_of",
     "rules_text",
     "time_of",
+    "token_fields",
     "token_of",
 ]
 
@@ -237,3 +239,22 @@ def key_of(row: Any) -> SigningKey:
         created_at=time_of(row.created_at),
         retired_at=maybe_time(row.retired_at),
     )
+
+
+def token_fields(token: Token) -> dict[str, Any]:
+    """What is recorded of a token: nothing of its secret."""
+    rules = None if token.rules is None else [rule_fields(rule) for rule in token.rules]
+    expires = None if token.expires_at is None else token.expires_at.isoformat()
+    return {"id": token.id, "name": token.name, "rules": rules, "expires_at": expires}
+
+
+def rule_fields(rule: Rule) -> dict[str, Any]:
+    """What is recorded of a rule."""
+    return {
+        "id": rule.id,
+        "tier": rule.tier.value,
+        "effect": rule.effect.value,
+        "subject": rule.subject,
+        "actions": sorted(action.value for action in rule.actions),
+        "pattern": rule.pattern,
+    }

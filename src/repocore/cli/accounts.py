@@ -37,6 +37,7 @@ __all__ = [
     "rule",
     "set_password",
     "token",
+    "unblock",
     "user",
 ]
 
@@ -123,6 +124,15 @@ def enable(state: State, name: str) -> None:
     with state.session() as session:
         session.accounts.disable(name, disabled=False)
     show(state, {"enabled": name}, f"Enabled {name}.")
+
+
+@command()
+@click.argument("name")
+def unblock(state: State, name: str) -> None:
+    """Let NAME try again to sign in, after too many attempts that failed."""
+    with state.session() as session:
+        session.accounts.unblock(name)
+    show(state, {"unblocked": name}, f"Unblocked {name}.")
 
 
 @command("remove")
@@ -312,7 +322,7 @@ def remove_rule(state: State, number: int) -> None:
 
 
 for _group, _members in (
-    (user, (add_user, list_users, set_password, disable, enable, remove_user)),
+    (user, (add_user, list_users, set_password, disable, enable, unblock, remove_user)),
     (group, (add_members, remove_members, list_groups)),
     (token, (create_token, list_tokens, revoke_token)),
     (rule, (add_rule, list_rules, remove_rule)),

@@ -31,15 +31,25 @@ from repocore.config.settings import (
     WebSettings,
     says,
 )
+from repocore.config.signing_in import (
+    FrontSettings,
+    ProviderKind,
+    ProviderSettings,
+    SessionSettings,
+)
 from repocore.config.structuring import structure_table
+from repocore.config.throttle import SignInSettings
 from repocore.config.values import Secret, parse_duration, parse_size
 
 __all__ = [
     "AccountSettings",
     "BindingSettings",
     "JobSettings",
+    "FrontSettings",
     "LimitSettings",
     "PluginSettings",
+    "ProviderKind",
+    "ProviderSettings",
     "RepositorySettings",
     "RetentionSettings",
     "RoleSettings",
@@ -47,7 +57,9 @@ __all__ = [
     "ScheduleSettings",
     "Secret",
     "SettingDescription",
+    "SessionSettings",
     "Settings",
+    "SignInSettings",
     "TokenSettings",
     "WebSettings",
     "describe_settings",

@@ -25,6 +25,8 @@ from repocore.config.saying import (
     some as _some,
     whole as _whole,
 )
+from repocore.config.signing_in import FrontSettings, ProviderSettings, SessionSettings
+from repocore.config.throttle import SignInSettings
 from repocore.model import Action, Effect, FilePath, Pattern, Policy, Rule, split_address
 
 __all__ = [
@@ -55,7 +57,7 @@ def _subject(value: str) -> None:
     Rule(subject=value, actions=frozenset(Action), pattern="**")
 
 
-def _one_each(value: tuple[RoleSettings | AccountSettings, ...]) -> None:
+def _one_each(value: tuple[RoleSettings | AccountSettings | ProviderSettings, ...]) -> None:
     if len({one.name for one in value}) < len(value):
         raise ValueError("two have the same name")
 
@@ -166,7 +168,7 @@ class RuleSettings:
 
 
 @attrs.frozen(kw_only=True)
-class WebSettings:
+class WebSettings(FrontSettings):
     """``[web]``: how HTTP is spoken."""
 
     public_url: str | None = attrs.field(
@@ -358,6 +360,12 @@ class Settings:
     account: tuple[AccountSettings, ...] = attrs.field(
         default=(), metadata=says("Accounts that are made at start.", check=_one_each)
     )
+    provider: tuple[ProviderSettings, ...] = attrs.field(
+        default=(), metadata=says("Who else says who people are.", check=_one_each)
+    )
+    session: SessionSettings = attrs.field(
+        factory=SessionSettings, metadata=says("How a browser stays signed in.")
+    )
     retention: tuple[RetentionSettings, ...] = attrs.field(
         default=(), metadata=says("What `repocore retention run` keeps, in order.")
     )
@@ -372,6 +380,10 @@ class Settings:
     schedule: tuple[ScheduleSettings, ...] = attrs.field(
         default=(),
         metadata=says("Jobs that are queued again and again.", check=_distinct),
+    )
+    sign_in: SignInSettings = attrs.field(
+        factory=SignInSettings,
+        metadata=says("What becomes of those who fail again and again to sign in."),
     )
     jobs: JobSettings = attrs.field(
         factory=JobSettings, metadata=says("How background work is done.")

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from repocore.catalog import Transaction, accounts
-from repocore.catalog.rows import micros_of, rules_text
+from repocore.catalog import Transaction, accounts, attempts
+from repocore.catalog.rows import micros_of, rule_fields, rules_text, token_fields
 from repocore.errors import (
     AccessDeniedError,
     AlreadyExistsError,
@@ -37,6 +37,7 @@ from repocore.registry.passwords import (
     split_token,
     verify_password,
 )
+from repocore.registry.throttling import counted_name
 
 __all__ = ["Accounts"]
 
@@ -152,6 +153,21 @@ class Accounts:
         word = {True: "disabled", False: "enabled", None: "configured"}[disabled]
         self._write(name, word, lambda t: accounts.change_account(t, name, change), after=change)
 
+    def unblock(self, name: str) -> None:
+        """Have attempts to sign in as this account looked at again, whatever has failed before.
+
+        Raises `MissingError`.
+        """
+        self.get(name)
+        self._require()
+        counted = counted_name(name)
+
+        def work(transaction: Transaction) -> bool:
+            attempts.unblock(transaction, counted)
+            return True
+
+        self._write(name, "unblocked", work)
+
     def set_password(self, name: str, password: str) -> None:
         """Set a password; the account itself may, too.  Raises `MissingError`, `RejectedError`."""
         if self.get(name).service:
@@ -239,7 +255,7 @@ class Accounts:
 
         def work(transaction: Transaction) -> Token:
             token = accounts.add_token(transaction, account, values)
-            transaction.emit(event, after=_token_fields(token))
+            transaction.emit(event, after=token_fields(token))
             return token
 
         return self._context.write(work), secret
@@ -265,7 +281,7 @@ class Accounts:
         def work(transaction: Transaction) -> None:
             if token.revoked_at is None:
                 accounts.revoke_token(transaction, number)
-                transaction.emit(event, before=_token_fields(token))
+                transaction.emit(event, before=token_fields(token))
 
         self._context.write(work)
         return token
@@ -322,7 +338,7 @@ class Accounts:
 
         def work(transaction: Transaction) -> Rule:
             stored = accounts.add_rule(transaction, rule, position)
-            transaction.emit(event, after=_rule_fields(stored))
+            transaction.emit(event, after=rule_fields(stored))
             return stored
 
         return self._context.write(work)
@@ -337,7 +353,7 @@ class Accounts:
                 message = "There is no stored rule of that number."
                 raise MissingError(message)
             event = AccountChanged(account=rule.subject, change="rule removed", by=self._context.by)
-            transaction.emit(event, before=_rule_fields(rule))
+            transaction.emit(event, before=rule_fields(rule))
 
         self._context.write(work)
 
@@ -368,24 +384,6 @@ class Accounts:
             return accounts.keys(transaction.connection, purpose)[0]
 
         return self._context.write(work)
-
-
-def _token_fields(token: Token) -> dict[str, Any]:
-    """What is recorded of a token: nothing of its secret."""
-    rules = None if token.rules is None else [_rule_fields(rule) for rule in token.rules]
-    expires = None if token.expires_at is None else token.expires_at.isoformat()
-    return {"id": token.id, "name": token.name, "rules": rules, "expires_at": expires}
-
-
-def _rule_fields(rule: Rule) -> dict[str, Any]:
-    return {
-        "id": rule.id,
-        "tier": rule.tier.value,
-        "effect": rule.effect.value,
-        "subject": rule.subject,
-        "actions": sorted(action.value for action in rule.actions),
-        "pattern": rule.pattern,
-    }
 
 
 def _missing(name: str) -> MissingError:

@@ -24,7 +24,7 @@ from repocore.errors import (
     PluginError,
 )
 from repocore.http import Route
-from repocore.model import Anonymous, Credentials, Policy, Principal
+from repocore.model import Anonymous, Credentials, Password, Policy, Principal
 from repocore.ports import Format, Indexer, JobHandler, JobRunner, Storage
 from repocore.registry.access import Access, AccessBook
 from repocore.registry.audit import seal_records
@@ -35,6 +35,7 @@ from repocore.registry.indexing import Indexing
 from repocore.registry.relay import Relay, tell
 from repocore.registry.services import SYSTEM, Services
 from repocore.registry.session import Session
+from repocore.registry.throttling import Throttle
 from repocore.registry.working import Worker
 
 __all__ = ["Registry"]
@@ -71,8 +72,10 @@ class Registry:
         catalog.migrate()
         catalog.listened = bool(hooks.repocore_event.get_hookimpls())
         counter = Counter(catalog)
-        interval = settings.limits.count_interval.total_seconds()
-        self._relay = Relay(tuple(self._tasks(catalog, counter)), interval)
+        self._throttle = Throttle(catalog, settings.sign_in)
+        self._relay = Relay(
+            tuple(self._tasks(catalog, counter)), settings.limits.count_interval.total_seconds()
+        )
         self._services = Services(
             settings=settings,
             hooks=hooks,
@@ -151,21 +154,23 @@ class Registry:
         """The embedding application itself, which may do everything."""
         return SYSTEM
 
-    def authenticate(self, credentials: Credentials) -> Principal:
-        """Who sent these credentials.
+    def authenticate(self, credentials: Credentials, *, source: str = "") -> Principal:
+        """Who sent these credentials; the ``source`` is their address.
 
-        Raises `NotAuthenticatedError` where they are wrong, or where no authenticator knows them.
+        Raises `NotAuthenticatedError` where they are wrong, or where no authenticator knows them,
+        and `TooManyAttemptsError` where that has happened too often.
         """
         if isinstance(credentials, Anonymous):
             return Principal(name=None)
-        return self._services.book.verify(credentials, lambda: self._ask(credentials))
+        return self._services.book.verify(credentials, lambda: self._ask(credentials, source))
 
-    def _ask(self, credentials: Credentials) -> Principal:
-        found = self._services.hooks.repocore_authenticate(registry=self, credentials=credentials)
-        if found is None:
-            message = "Nobody is known by these credentials."
-            raise NotAuthenticatedError(message)
-        return self._joined(found)
+    def _ask(self, credentials: Credentials, source: str) -> Principal:
+        hook = self._services.hooks.repocore_authenticate
+        with self._throttle.attempt(credentials, source):
+            found = hook(registry=self, credentials=credentials)
+            if found is None:
+                raise NotAuthenticatedError(_unknown(credentials))
+            return self._joined(found)
 
     def _joined(self, principal: Principal) -> Principal:
         """With the groups of the account of that name, whoever knew the name.
@@ -193,8 +198,8 @@ class Registry:
 
         The ``source`` is the client's address.  Raises `NotAuthenticatedError`.
         """
-        principal = self.authenticate(credentials)
-        again = partial(self.authenticate, credentials)
+        again = partial(self.authenticate, credentials, source=source)
+        principal = again()
         return Session(Context(self._services, principal, again, source))
 
     def issue(self, principal: Principal, *, audience: str, lifetime: timedelta) -> str:
@@ -283,6 +288,13 @@ class Registry:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _unknown(credentials: Credentials) -> str:
+    """What is said of credentials that nobody knows; of a password what is said of a wrong one."""
+    if isinstance(credentials, Password):
+        return "Wrong user or password."
+    return "Nobody is known by these credentials."
 
 
 def _formats(hooks: pluggy.HookRelay, settings: Mapping[str, Any]) -> dict[str, Format]:

@@ -1,0 +1,141 @@
+"""The bound on failed attempts to sign in, whichever way, in all processes together.
+
+Three counts are kept: of an account from an address, of the account, and of the address.  A name
+that nobody has is counted as any other.  Attempts that are under way count as failed, so that many
+at once are no more than one after the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import math
+import threading
+from collections import Counter
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from repocore.catalog import Catalog, attempts
+from repocore.catalog.rows import micros_of
+from repocore.config import SignInSettings
+from repocore.errors import NotAuthenticatedError, TooManyAttemptsError
+from repocore.model import Credentials, External, Password
+
+__all__ = ["Throttle", "counted_name"]
+
+#: A client with IPv6 has a whole network of addresses.
+_NETWORK: Final = 64
+_LONG: Final = 100
+
+
+class Throttle:
+    """Counts failures of signing in, and refuses further attempts for a while."""
+
+    def __init__(self, catalog: Catalog, settings: SignInSettings) -> None:
+        self._catalog = catalog
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._open: Counter[str] = Counter()
+
+    @contextmanager
+    def attempt(self, credentials: Credentials, source: str) -> Generator[None]:
+        """One attempt; the block raises `NotAuthenticatedError` where it fails.
+
+        Raises `TooManyAttemptsError` before the block is entered.
+        """
+        bounds = self._bounds(credentials, source)
+        if not bounds:
+            yield
+            return
+        with self._lock:
+            self._open.update(bounds.keys())
+        try:
+            known = self._check(bounds)
+            try:
+                yield
+            except NotAuthenticatedError:
+                self._failed(bounds)
+                raise
+            # Whoever signs in has not guessed; what others tried from the address still counts.
+            own = [key for key in known if not key.startswith("address:")]
+            if own:
+                self._catalog.write(lambda transaction: attempts.forget(transaction, own))
+        finally:
+            with self._lock:
+                self._open.subtract(bounds.keys())
+                self._open = +self._open
+
+    def _check(self, bounds: Mapping[str, attempts.Bound]) -> Mapping[str, int]:
+        keys = list(bounds)
+        with self._catalog.snapshot() as connection:
+            left = attempts.remaining(connection, keys)
+            known = attempts.counts(connection, keys, micros_of(self._settings.window))
+        with self._lock:
+            crowded = any(
+                known.get(key, 0) < bound.limit < known.get(key, 0) + self._open[key]
+                for key, bound in bounds.items()
+            )
+        if left or crowded:
+            seconds = math.ceil(left / 1_000_000) or 1
+            raise TooManyAttemptsError(retry_after=seconds)
+        return known
+
+    def _failed(self, bounds: Mapping[str, attempts.Bound]) -> None:
+        for key, bound in sorted(bounds.items()):
+            self._catalog.write(
+                lambda transaction, key=key, bound=bound: attempts.failed(transaction, key, bound)
+            )
+
+    def _bounds(self, credentials: Credentials, source: str) -> dict[str, attempts.Bound]:
+        settings = self._settings
+        address = _network(source)
+        name = _name(credentials)
+        found: dict[str, attempts.Bound] = {}
+        if name is not None:
+            found[f"account:{name}"] = self._bound(settings.attempts_of_account)
+            found[f"pair:{name}@{address}"] = self._bound(settings.attempts)
+        if address:
+            found[f"address:{address}"] = self._bound(settings.attempts_of_address)
+        return found
+
+    def _bound(self, limit: int) -> attempts.Bound:
+        settings = self._settings
+        return attempts.Bound(
+            limit=limit,
+            window=micros_of(settings.window),
+            first=micros_of(settings.block),
+            last=micros_of(settings.longest_block),
+        )
+
+
+def _name(credentials: Credentials) -> str | None:
+    match credentials:
+        case Password(username, _):
+            return counted_name(username)
+        case External(provider, subject, _):
+            return counted_name(f"{provider}/{subject}")
+        case _:
+            return None
+
+
+def counted_name(name: str) -> str:
+    """Under which name failures of an account are counted."""
+    name = name.casefold()
+    # A name is as long as somebody wants it, and may be no text of a database; a row is both.
+    if len(name) <= _LONG and name.isascii() and name.isprintable():
+        return name
+    return hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()
+
+
+def _network(source: str) -> str:
+    """What one client has: an address of IPv4, a network of IPv6."""
+    try:
+        address = ipaddress.ip_address(source)
+    except ValueError:
+        return ""
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, _NETWORK), strict=False))
