@@ -36,6 +36,8 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "repocore.catalog.files": "tests/registry/test_files.py",
     "repocore.catalog.hot": "tests/catalog/test_writers.py, tests/registry/test_accounts.py",
     "repocore.catalog.job_output": "tests/registry/test_working.py",
+    "repocore.catalog.identities": "tests/registry/test_identities.py and test_sign_ins.py",
+    "repocore.model.identities": "tests/registry/test_identities.py",
     "repocore.catalog.jobs": "tests/registry/test_jobs.py and test_working.py",
     "repocore.catalog.migrations.env": "tests/catalog/test_migrations.py",
     "repocore.catalog.migrations.run": "tests/catalog/test_migrations.py",

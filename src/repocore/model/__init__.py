@@ -38,6 +38,7 @@ from repocore.model.events import (
     RepositoryChanged,
 )
 from repocore.model.files import Blob, File, FileFacts
+from repocore.model.identities import Identity
 from repocore.model.jobs import Job, JobOutput, JobProgress, JobState, Payload
 from repocore.model.paths import FilePath, check_segment
 from repocore.model.releases import DraftRelease, Release, release_key
@@ -72,6 +73,7 @@ __all__ = [
     "FileRemoved",
     "Grain",
     "Hasher",
+    "Identity",
     "Job",
     "JobCancelled",
     "JobFinished",

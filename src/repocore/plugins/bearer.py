@@ -80,7 +80,7 @@ def repocore_issue(
         claims["via"] = principal.via
     if others := principal.groups - (account.groups if account else frozenset()):
         claims["groups"] = sorted(others)
-    return jwt.encode(  # pyright: ignore[reportUnknownMemberType] - a type of an optional package
+    return jwt.encode(
         claims, key.secret, algorithm=_ALGORITHM, headers={"kid": str(key.id)}
     )
 
@@ -110,6 +110,10 @@ def _principal(registry: Registry, claims: Mapping[str, Any]) -> Principal:
     if account is None and "via" not in claims:
         message = "The account of this login is gone."
         raise NotAuthenticatedError(message)
+    # Somebody else may have the name now; both clocks are rounded to whole seconds.
+    if account and "via" not in claims and claims["iat"] + 1 < account.created_at.timestamp():
+        message = "The account of this login is gone; another one has its name."
+        raise NotAuthenticatedError(message)
     scope, token_id = _scope(registry, claims)
     return Principal(
         name=name,
@@ -127,7 +131,7 @@ def _verify(registry: Registry, value: str, audiences: tuple[str, ...]) -> dict[
     try:
         for key in _likely(keys, value):
             try:
-                return jwt.decode(  # pyright: ignore[reportUnknownMemberType] - of an optional package
+                return jwt.decode(
                     value,
                     key.secret,
                     algorithms=[_ALGORITHM],

@@ -10,12 +10,14 @@ from repocore.registry.audit import Audit
 from repocore.registry.auditing import Upkeep
 from repocore.registry.context import Context
 from repocore.registry.files import Files
+from repocore.registry.identities import Identities
 from repocore.registry.jobs import Jobs
 from repocore.registry.permissions import Permissions
 from repocore.registry.releases import Releases
 from repocore.registry.repositories import Repositories
 from repocore.registry.retention import Retention
 from repocore.registry.roles import Roles
+from repocore.registry.sign_ins import SignIns
 from repocore.registry.statistics import Statistics
 
 __all__ = ["Session"]
@@ -68,6 +70,16 @@ class Session:
         return Audit(self._context)
 
     @property
+    def identities(self) -> Identities:
+        """Which accounts elsewhere are which accounts here."""
+        return Identities(self._context)
+
+    @property
+    def sign_ins(self) -> SignIns:
+        """Sessions of browsers."""
+        return SignIns(self._context)
+
+    @property
     def jobs(self) -> Jobs:
         """Background work."""
         return Jobs(self._context)
@@ -96,6 +108,11 @@ class Session:
     def principal(self) -> Principal:
         """Who is asking; raises `NotAuthenticatedError` once the credentials are worth nothing."""
         return self._context.principal
+
+    @property
+    def source(self) -> str:
+        """The client's address, where it was told."""
+        return self._context.origin.source
 
     def require(self, action: Action, resource: Resource) -> None:
         """Return if it is allowed.
