@@ -78,3 +78,13 @@ def downloads(
         .group_by(_d.c.release)
     )
     return [(release, int(count), last) for release, count, last in connection.execute(statement)]
+
+
+def daily(connection: Connection, repository: int, partition: str) -> list[tuple[str, int, int]]:
+    """(release, day since 1970, count) of the downloads of a partition, in that order."""
+    statement = (
+        select(_d.c.release, _d.c.day, _d.c["count"])
+        .where(_d.c.repository_id == repository, _d.c.partition == partition)
+        .order_by(_d.c.release, _d.c.day)
+    )
+    return [(release, day, int(count)) for release, day, count in connection.execute(statement)]

@@ -14,6 +14,7 @@ DEFAULT_PLUGINS: Final = (
     "repocore.plugins.filesystem",
     "repocore.plugins.threads",
     "repocore.plugins.upkeep",
+    "repocore.plugins.webhooks",
     "repocore.plugins.api",
     "repocore.plugins.rules",
     "repocore.plugins.pam",
@@ -26,4 +27,5 @@ DEFAULT_PLUGINS: Final = (
     "repocore.plugins.conan.legacy",
     "repocore.plugins.conan.logins",
     "repocore.plugins.conda",
+    "repocore.plugins.quetz",
 )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from typing import Final
 
 import attrs
 
@@ -13,6 +14,9 @@ from repocore.model import Action, Grain, Resource, split_address
 from repocore.registry.context import Context
 
 __all__ = ["Downloads", "Statistics", "Usage", "UsageReport"]
+
+#: Days are counted from here.
+_FIRST: Final = date(1970, 1, 1)
 
 
 @attrs.frozen(kw_only=True)
@@ -87,6 +91,23 @@ class Statistics:
 
         Raises `RepositoryMissingError`, `NotAuthenticatedError` and `AccessDeniedError`.
         """
+        found = self._readable(address, partition)
+        with self._context.services.catalog.snapshot() as connection:
+            rows = statistics.downloads(connection, found.id, partition)
+        return {release: Downloads(count, time_of(last)) for release, count, last in rows}
+
+    def daily(self, address: str, partition: str) -> Sequence[tuple[str, date, int]]:
+        """(release, day, count) of the downloads in a partition; requires READ of them.
+
+        Days are those of UTC.  By release and day; raises as `downloads`.
+        """
+        found = self._readable(address, partition)
+        with self._context.services.catalog.snapshot() as connection:
+            rows = statistics.daily(connection, found.id, partition)
+        return [(release, _FIRST + timedelta(days=day), count) for release, day, count in rows]
+
+    def _readable(self, address: str, partition: str) -> StoredRepository:
+        """The repository, with all counted that was served, if the partition may be read."""
         services = self._context.services
         format_ = services.formats.get(split_address(address)[0])
         scope: tuple[str | None, str | None] = (None, None)
@@ -94,9 +115,7 @@ class Statistics:
             scope = format_.scope(partition)
         found = self._context.find(address, Action.READ, scope)
         services.counter.flush()
-        with services.catalog.snapshot() as connection:
-            rows = statistics.downloads(connection, found.id, partition)
-        return {release: Downloads(count, time_of(last)) for release, count, last in rows}
+        return found
 
     def _managed(self) -> list[StoredRepository]:
         context = self._context

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
+import attrs
+
 from repocore.errors import (
     AccessDeniedError,
     ChecksumMismatchError,
@@ -64,6 +66,13 @@ def _read(session: Session, request: Request) -> Response:
     """Send a package or a document of the channel."""
     content = session.files.content(request.repository, request.fields["path"])
     return Response(200, content, tuple(_fields(session, request, content)))
+
+
+def _get(session: Session, request: Request) -> Response:
+    """Send a package or a document of a channel, at the address that it had in quetz."""
+    address = f"conda/{request.fields['channel']}"
+    base = f"{request.base_url}/get/{request.fields['channel']}"
+    return _read(session, attrs.evolve(request, repository=address, base_url=base))
 
 
 def _fields(session: Session, request: Request, content: FileContent) -> Iterable[tuple[str, str]]:
@@ -137,7 +146,7 @@ def wants(request: Request, name: str) -> bool:
 
 
 def routes() -> Iterable[Route[Session]]:
-    """Below each channel."""
+    """Below each channel; reading also where quetz has its channels."""
     for method, handler, permission in (
         ("GET", hiding(_read), Action.READ),
         ("PUT", _put, Action.WRITE),
@@ -151,3 +160,10 @@ def routes() -> Iterable[Route[Session]]:
             permission=permission,
             format="conda",
         )
+    yield Route(
+        method="GET",
+        template="/get/{channel}/{path:path}",
+        handler=hiding(_get),
+        summary=(_get.__doc__ or "").strip().splitlines()[0],
+        permission=Action.READ,
+    )

@@ -83,6 +83,11 @@ def _relation(value: str | None) -> None:
         raise ValueError("expected a path such as ../other, which starts with ../ (CEP 42)")
 
 
+def _not_negative(value: int) -> None:
+    if value < 0:
+        raise ValueError("must not be less than nothing")
+
+
 def _word(value: str) -> None:
     if not value.strip():
         raise ValueError("expected some text")
@@ -165,6 +170,13 @@ class ChannelOptions:
         metadata=says(
             "Versions besides the newest that current_repodata.json has, by name.",
             check=_known_names,
+        ),
+    )
+    ttl: int = attrs.field(
+        default=36000,
+        metadata=says(
+            "Seconds that quetz's API tells of; indexes are asked for anew whatever it says.",
+            check=_not_negative,
         ),
     )
 
