@@ -10,12 +10,36 @@ from collections.abc import Iterable, Iterator
 
 from repocore.http import Route
 from repocore.markers import hookimpl
-from repocore.plugins.api import access, jobs, releases
+from repocore.plugins.api import (
+    access,
+    accounts,
+    events,
+    files,
+    jobs,
+    packages,
+    releases,
+    repositories,
+    rules,
+    statistics,
+    tokens,
+)
 from repocore.registry import Registry, Session
 
 __all__ = ["repocore_routes"]
 
-_ROOMS = (jobs, releases, access)
+_ROOMS = (
+    repositories,
+    packages,
+    releases,
+    files,
+    statistics,
+    jobs,
+    accounts,
+    tokens,
+    access,
+    rules,
+    events,
+)
 
 
 @hookimpl

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Final, cast
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Self
 
-from repocore.errors import MissingError, NotAuthenticatedError, RejectedError
+import attrs
+
+from repocore.errors import MissingError, NotAuthenticatedError
 from repocore.http import Admits, Request, Response, Route
-from repocore.model import Action, Binding, Role, action_of, actions_of, parse_resource
+from repocore.model import Action, Binding, Resource, Role, parse_resource
+from repocore.plugins.api.answering import plain, require_absent, require_match, tagged
+from repocore.plugins.api.describing import route
+from repocore.plugins.api.paging import answer_page, page_of
+from repocore.plugins.api.reading import number_of, read_body, read_query
+from repocore.plugins.api.shapes import Listing, PageQuery
 from repocore.registry import Session
 
 __all__ = [
+    "BindingView",
+    "ExplainQuery",
+    "ExplanationView",
+    "HolderView",
+    "NewBinding",
+    "RoleBody",
+    "RoleView",
+    "WhoQuery",
     "bind",
     "explain",
     "list_bindings",
@@ -18,141 +33,239 @@ __all__ = [
     "put_role",
     "remove_role",
     "routes",
+    "show_role",
     "unbind",
     "who",
 ]
 
-_DIGITS: Final = 18
+
+@attrs.frozen(kw_only=True)
+class RoleView:
+    """A role: a name for several actions."""
+
+    name: Annotated[str, "Its name."]
+    actions: Annotated[tuple[Action, ...], "What who holds it may do."]
+    description: Annotated[str, "A line for people."]
+
+    @classmethod
+    def of(cls, role: Role) -> Self:
+        """A role, its actions in their usual order."""
+        actions = tuple(action for action in Action if action in role.actions)
+        return cls(name=role.name, actions=actions, description=role.description)
+
+
+@attrs.frozen(kw_only=True)
+class RoleBody:
+    """What a role is to be."""
+
+    actions: Annotated[tuple[Action, ...], "What who holds it may do."]
+    description: Annotated[str, "A line for people."] = ""
+
+
+@attrs.frozen(kw_only=True)
+class BindingView:
+    """A role that somebody holds somewhere."""
+
+    id: Annotated[int | None, "The number by which it is taken back; null for the settings'."]
+    subject: Annotated[str, "Who: *, +, user:NAME or group:NAME."]
+    role: Annotated[str, "Which role."]
+    pattern: Annotated[str, "Where: `format/name/package/version`, or its beginning."]
+
+    @classmethod
+    def of(cls, one: Binding) -> Self:
+        """A binding of the settings or of the catalog."""
+        return cls(id=one.id, subject=one.subject, role=one.role, pattern=one.pattern)
+
+
+@attrs.frozen(kw_only=True)
+class NewBinding:
+    """A role that somebody is to hold."""
+
+    subject: Annotated[str, "Who: *, +, user:NAME or group:NAME."]
+    role: Annotated[str, "Which role."]
+    pattern: Annotated[str, "Where; everywhere where nothing is said."] = "**"
+
+
+@attrs.frozen(kw_only=True)
+class ExplainQuery:
+    """Who, what, and where."""
+
+    action: Annotated[Action, "What they would do."]
+    who: Annotated[str | None, "Who; nobody, or `anonymous`, is who has not signed in."] = None
+    what: Annotated[str, "To what: `format/name/package/version`, its beginning, or `site`."] = ""
+    group: Annotated[str | None, "One more group that they are in."] = None
+
+
+@attrs.frozen(kw_only=True)
+class ExplanationView:
+    """Whether somebody may do something, and why."""
+
+    allowed: Annotated[bool, "Whether they may."]
+    action: Annotated[Action, "What."]
+    tier: Annotated[str, "That of the rule, `plugin` for another authorizer, `nothing` for none."]
+    text: Annotated[str, "The reason, in a sentence."]
+
+
+@attrs.frozen(kw_only=True)
+class WhoQuery(PageQuery):
+    """With what."""
+
+    what: Annotated[str, "`format/name/package/version`, its beginning, or `site`."] = ""
+
+
+@attrs.frozen(kw_only=True)
+class HolderView:
+    """Somebody who may do anything with a thing."""
+
+    name: Annotated[str, "The account; `anonymous` is who has not signed in."]
+    actions: Annotated[Mapping[str, str], "What they may do, and the tier that decides it."]
 
 
 def routes() -> Iterable[Route[Session]]:
-    """Eight routes of the site."""
-    for method, template, handler, permission in (
-        ("GET", "roles", list_roles, Admits.ACCOUNTS),
-        ("PUT", "roles/{name}", put_role, Action.ADMIN),
-        ("DELETE", "roles/{name}", remove_role, Action.ADMIN),
-        ("GET", "bindings", list_bindings, Admits.ACCOUNTS),
-        ("POST", "bindings", bind, Action.MANAGE),
-        ("DELETE", "bindings/{number}", unbind, Action.MANAGE),
-        ("GET", "access/explain", explain, Action.MANAGE),
-        ("GET", "access/who", who, Action.MANAGE),
-    ):
-        summary = (handler.__doc__ or "").strip().splitlines()[0]
-        yield Route(
-            method=method,
-            template=f"/api/v1/{template}",
-            handler=handler,
-            summary=summary,
-            permission=permission,
-        )
+    """Nine routes of the site."""
+    some, page = Admits.ACCOUNTS, PageQuery
+    role, nothing = {200: RoleView}, {204: None}
+    roles = {200: Listing(RoleView, once="roles")}
+    bindings = {200: Listing(BindingView, once="bindings")}
+    holders = {200: Listing(HolderView, once="holders")}
+    manage, admin = Action.MANAGE, Action.ADMIN
+    one = "roles/{role}"
+    yield route("GET", "roles", list_roles, some, query=page, answers=roles)
+    yield route("GET", one, show_role, some, answers=role)
+    yield route("PUT", one, put_role, admin, body=RoleBody, answers=role)
+    yield route("DELETE", one, remove_role, admin, answers=nothing)
+    yield route("GET", "bindings", list_bindings, some, query=page, answers=bindings)
+    yield route("POST", "bindings", bind, manage, body=NewBinding, answers={201: BindingView})
+    yield route("DELETE", "bindings/{number}", unbind, manage, answers=nothing)
+    yield route(
+        "GET",
+        "access/explain",
+        explain,
+        manage,
+        query=ExplainQuery,
+        answers={200: ExplanationView},
+    )
+    yield route("GET", "access/who", who, manage, query=WhoQuery, answers=holders)
 
 
-def list_roles(session: Session, _request: Request) -> Response:
+def list_roles(session: Session, request: Request) -> Response:
     """List the roles and what each lets do."""
     _signed_in(session)
-    return Response.json({"roles": [_role(role) for role in session.roles.list()]})
+    page = page_of(session, read_query(request, PageQuery), int)
+    start = _start(page.after)
+    found = enumerate(session.roles.list()[start:], start + 1)
+    return answer_page(
+        request, page, found, lambda one: one[:1], lambda one: RoleView.of(one[1]), once="roles"
+    )
+
+
+def show_role(session: Session, request: Request) -> Response:
+    """Show a role."""
+    _signed_in(session)
+    return tagged(request, _role(session, request))
+
+
+def _role(session: Session, request: Request) -> RoleView:
+    name = request.fields["role"]
+    for role in session.roles.list():
+        if role.name == name:
+            return RoleView.of(role)
+    raise MissingError("There is no such role.")
 
 
 def put_role(session: Session, request: Request) -> Response:
     """Make a role, or change what it lets do: `actions`, and a `description`."""
-    fields = request.json("actions", "description")
-    role = Role(
-        name=request.fields["name"],
-        actions=actions_of(_texts(fields.get("actions"), "actions")),
-        description=_text(fields.get("description", ""), "description"),
-    )
-    return Response.json(_role(session.roles.add(role)))
+    session.require(Action.ADMIN, Resource())
+    wanted = read_body(request, RoleBody)
+    name = request.fields["role"]
+    require_match(request, lambda: _role(session, request))
+    require_absent(request, lambda: any(role.name == name for role in session.roles.list()))
+    role = Role(name=name, actions=frozenset(wanted.actions), description=wanted.description)
+    return tagged(request, RoleView.of(session.roles.add(role)))
 
 
 def remove_role(session: Session, request: Request) -> Response:
     """Remove a role that nobody holds."""
-    session.roles.remove(request.fields["name"])
+    session.require(Action.ADMIN, Resource())
+    require_match(request, lambda: _role(session, request))
+    session.roles.remove(request.fields["role"])
     return Response(204)
 
 
-def list_bindings(session: Session, _request: Request) -> Response:
+def list_bindings(session: Session, request: Request) -> Response:
     """List who holds which role where, as far as the asker may manage that."""
     _signed_in(session)
-    return Response.json({"bindings": [_binding(one) for one in session.roles.bindings()]})
+    page = page_of(session, read_query(request, PageQuery), int)
+    start = _start(page.after)
+    found = enumerate(session.roles.bindings()[start:], start + 1)
+    return answer_page(
+        request,
+        page,
+        found,
+        lambda one: one[:1],
+        lambda one: BindingView.of(one[1]),
+        once="bindings",
+    )
 
 
 def bind(session: Session, request: Request) -> Response:
     """Give a `role` to a `subject` on a `pattern`, or everywhere."""
-    fields = request.json("subject", "role", "pattern")
+    wanted = read_body(request, NewBinding)
     made = session.roles.bind(
-        Binding(
-            subject=_text(fields.get("subject"), "subject"),
-            role=_text(fields.get("role"), "role"),
-            pattern=_text(fields.get("pattern", "**"), "pattern"),
-        )
+        Binding(subject=wanted.subject, role=wanted.role, pattern=wanted.pattern)
     )
-    return Response.json(_binding(made), 201)
+    return Response.json(plain(BindingView.of(made)), 201)
 
 
 def unbind(session: Session, request: Request) -> Response:
     """Take a role back, by the number of its binding."""
-    written = request.fields["number"]
-    if not (written.isascii() and written.isdecimal() and len(written) <= _DIGITS):
-        message = "There is no binding of that number."
-        raise MissingError(message)
-    session.roles.unbind(int(written))
+    missing = MissingError("There is no binding of that number.")
+    session.roles.unbind(number_of(request, missing))
     return Response(204)
 
 
 def explain(session: Session, request: Request) -> Response:
     """Say why `?who=` may do `?action=` with `?what=`, or may not; `?group=` is one more group."""
-    query = request.query
-    name, group = query.get("who"), query.get("group")
-    action = action_of(query.get("action", ""))
+    query = read_query(request, ExplainQuery)
     found = session.permissions.explain(
-        None if name in {None, "", "anonymous"} else name,
-        action,
-        parse_resource(query.get("what", "")),
-        [group] if group else (),
+        None if query.who in {None, "", "anonymous"} else query.who,
+        query.action,
+        parse_resource(query.what),
+        [query.group] if query.group else (),
     )
-    return Response.json(
-        {"allowed": found.allowed, "action": action.value, "tier": found.tier, "text": found.text}
+    view = ExplanationView(
+        allowed=found.allowed, action=query.action, tier=found.tier, text=found.text
     )
+    return Response.json(plain(view))
 
 
 def who(session: Session, request: Request) -> Response:
     """List everybody who may do anything with `?what=`, and what."""
-    found = session.permissions.who(parse_resource(request.query.get("what", "")))
-    holders = [
-        {
-            "name": one.name,
-            "actions": {
-                action.value: why.tier for action, why in zip(one.actions, one.why, strict=True)
+    query = read_query(request, WhoQuery)
+    page = page_of(session, query, int)
+    start = _start(page.after)
+    holders = session.permissions.who(parse_resource(query.what))
+    found = (one for one in enumerate(holders, 1) if one[0] > start)
+    return answer_page(
+        request,
+        page,
+        found,
+        lambda one: one[:1],
+        lambda one: HolderView(
+            name=one[1].name,
+            actions={
+                action.value: why.tier
+                for action, why in zip(one[1].actions, one[1].why, strict=True)
             },
-        }
-        for one in found
-    ]
-    return Response.json({"holders": holders})
+        ),
+        once="holders",
+    )
+
+
+def _start(after: tuple[int, ...] | None) -> int:
+    return max(after[0], 0) if after else 0
 
 
 def _signed_in(session: Session) -> None:
     if session.principal.anonymous:
         raise NotAuthenticatedError
-
-
-def _role(role: Role) -> dict[str, Any]:
-    actions = [action.value for action in Action if action in role.actions]
-    return {"name": role.name, "actions": actions, "description": role.description}
-
-
-def _binding(one: Binding) -> dict[str, Any]:
-    return {"id": one.id, "subject": one.subject, "role": one.role, "pattern": one.pattern}
-
-
-def _text(value: object, name: str) -> str:
-    if isinstance(value, str) and value.isprintable():
-        return value
-    message = f"`{name}` has to be a text."
-    raise RejectedError(message)
-
-
-def _texts(value: object, name: str) -> list[str]:
-    if isinstance(value, list):
-        return [_text(one, name) for one in cast("list[object]", value)]
-    message = f"`{name}` has to be a list of texts."
-    raise RejectedError(message)

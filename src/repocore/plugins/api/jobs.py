@@ -1,129 +1,223 @@
-"""``/api/v1/jobs``: the jobs of whoever asks, and of all for administrators, as JSON."""
+"""``/api/v1/jobs``: submit background work, see how far it is, read its output, cancel and retry.
+
+Who sees which job is the room's business: whoever submitted it, and administrators.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final, Self
 
-from repocore.errors import JobMissingError, RejectedError
+import attrs
+
+from repocore.errors import InvalidRequestError, JobMissingError, NotAuthenticatedError
 from repocore.http import Admits, Request, Response, Route
 from repocore.model import Job, JobState
+from repocore.plugins.api.answering import plain, tagged
+from repocore.plugins.api.describing import TOP, route
+from repocore.plugins.api.paging import answer_page, page_of
+from repocore.plugins.api.reading import number_of, read_body, read_query
+from repocore.plugins.api.shapes import Listing, PageQuery
 from repocore.registry import Session
 
-__all__ = ["cancel", "describe", "get", "list_jobs", "output", "routes"]
+__all__ = [
+    "JobOutputView",
+    "JobProgressView",
+    "JobView",
+    "JobsQuery",
+    "KindView",
+    "NewJob",
+    "OutputQuery",
+    "cancel",
+    "get",
+    "kinds",
+    "list_jobs",
+    "output",
+    "retry",
+    "routes",
+    "submit",
+]
 
-_PAGE: Final = 100
-_MOST: Final = 1000
-_NUMBER_DIGITS: Final = 18
+
+@attrs.frozen(kw_only=True)
+class JobProgressView:
+    """How far a job is."""
+
+    total: Annotated[int | None, "The steps of this phase; null where nobody knows."]
+    done: Annotated[int, "Those that are done."]
+    message: Annotated[str, "What it does."]
+
+
+@attrs.frozen(kw_only=True)
+class JobView:
+    """A job: a unit of background work."""
+
+    id: Annotated[int, "Its number."]
+    kind: Annotated[str, "What it does."]
+    payload: Annotated[Mapping[str, Any], "What it is about."]
+    key: Annotated[str | None, "Of the jobs of one kind and key, one waits and one runs."]
+    state: Annotated[JobState, "Where it is on its way."]
+    cancelling: Annotated[bool, "Whether it runs and was asked to give up."]
+    priority: Annotated[int, "The highest goes first."]
+    attempts: Annotated[int, "How often it was started."]
+    max_attempts: Annotated[int, "How often it may be."]
+    progress: Annotated[JobProgressView, "How far it is."]
+    outcome: Annotated[str | None, "What it did, in a sentence."]
+    error: Annotated[str | None, "What went wrong at its last attempt, in a sentence."]
+    created_by: Annotated[str, "Who submitted it."]
+    created_at: Annotated[datetime, "When."]
+    run_after: Annotated[datetime, "It does not start before."]
+    started_at: Annotated[datetime | None, "When it last started."]
+    finished_at: Annotated[datetime | None, "When it ended."]
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """A job as its row tells of it."""
+        names = {field.name for field in attrs.fields(cls)} - {"progress"}
+        progress = JobProgressView(**attrs.asdict(job.progress))
+        return cls(progress=progress, **{name: getattr(job, name) for name in names})
+
+
+@attrs.frozen(kw_only=True)
+class JobOutputView:
+    """What a job has written after a position."""
+
+    text: Annotated[str, "The output, as far as it is kept."]
+    after: Annotated[int, "The position to go on from."]
+    ended: Annotated[bool, "Whether nothing more will come."]
+    state: Annotated[JobState, "Where the job is on its way."]
+
+
+@attrs.frozen(kw_only=True)
+class KindView:
+    """A kind of jobs."""
+
+    kind: Annotated[str, "Its name."]
+    summary: Annotated[str, "What it does, in a line."]
+
+
+@attrs.frozen(kw_only=True)
+class JobsQuery(PageQuery):
+    """Which jobs."""
+
+    state: Annotated[JobState | None, "Only those in a state."] = None
+    kind: Annotated[str | None, "Only those of a kind."] = None
+    before: Annotated[int | None, "Only those with smaller numbers."] = None
+
+
+@attrs.frozen(kw_only=True)
+class OutputQuery:
+    """From where on."""
+
+    after: Annotated[int, "The position that the last answer ended at."] = 0
+
+
+@attrs.frozen(kw_only=True)
+class NewJob:
+    """A job that is to be."""
+
+    kind: Annotated[str, "What it is to do: one of `/api/v1/jobs/kinds`."]
+    payload: Annotated[Mapping[str, Any], "What it is about; its kind says what that has."] = (
+        attrs.field(factory=dict[str, Any])
+    )
+    key: Annotated[str | None, "Of the jobs of one kind and key, one waits and one runs."] = None
+    priority: Annotated[int, "The highest goes first; from -1000 to 1000."] = 0
+
+
+_TOP: Final = "jobs"
 
 
 def routes() -> Iterable[Route[Session]]:
-    """Four routes of the site."""
-    top = "/api/v1/jobs"
-    for method, template, handler in (
-        ("GET", top, list_jobs),
-        ("GET", f"{top}/{{number}}", get),
-        ("POST", f"{top}/{{number}}/cancel", cancel),
-        ("GET", f"{top}/{{number}}/output", output),
-    ):
-        summary = (handler.__doc__ or "").strip().splitlines()[0]
-        yield Route(
-            method=method,
-            template=template,
-            handler=handler,
-            summary=summary,
-            permission=Admits.ONESELF,
-        )
+    """Seven routes of the site."""
+    job = {200: JobView}
+    own = Admits.ONESELF
+    listed = {200: Listing(JobView, once="jobs")}
+    one = f"{_TOP}/{{number}}"
+    yield route("GET", _TOP, list_jobs, own, query=JobsQuery, answers=listed)
+    yield route("POST", _TOP, submit, Admits.ACCOUNTS, body=NewJob, answers={201: JobView})
+    yield route(
+        "GET",
+        f"{_TOP}/kinds",
+        kinds,
+        Admits.ACCOUNTS,
+        query=PageQuery,
+        answers={200: Listing(KindView)},
+    )
+    yield route("GET", one, get, own, answers=job)
+    yield route("POST", f"{one}/cancel", cancel, own, answers=job)
+    yield route("POST", f"{one}/retry", retry, own, answers=job)
+    yield route(
+        "GET", f"{one}/output", output, own, query=OutputQuery, answers={200: JobOutputView}
+    )
 
 
 def list_jobs(session: Session, request: Request) -> Response:
-    """List jobs, the newest first: `?state=`, `?kind=`, `?before=` a number, `?limit=`."""
-    query = request.query
-    limit = min(_count(query.get("limit", str(_PAGE)), "limit"), _MOST)
-    before = query.get("before")
-    found = session.jobs.list(
-        state=_state(query.get("state")),
-        kind=query.get("kind"),
-        before=None if before is None else _count(before, "before"),
-        limit=limit,
-    )
-    return Response.json({"jobs": [describe(job) for job in found]})
+    """List one's jobs, or all for an administrator, the newest first."""
+    query = read_query(request, JobsQuery)
+    page = page_of(session, query, int)
+    before = page.after[0] if page.after else query.before
+    _positive("before", before)
+    found = session.jobs.list(state=query.state, kind=query.kind, before=before)
+    return answer_page(request, page, found, lambda one: (one.id,), JobView.of, once="jobs")
+
+
+def submit(session: Session, request: Request) -> Response:
+    """Queue a job of a kind that one may run."""
+    _signed_in(session)
+    wanted = read_body(request, NewJob)
+    job = session.jobs.submit(wanted.kind, wanted.payload, key=wanted.key, priority=wanted.priority)
+    answer = Response.json(plain(JobView.of(job)), 201)
+    where = ("Location", f"{request.base_url}{TOP}/jobs/{job.id}")
+    return attrs.evolve(answer, headers=(*answer.headers, where))
+
+
+def kinds(session: Session, request: Request) -> Response:
+    """List the kinds of jobs that there are, whether one may run them or not."""
+    _signed_in(session)
+    page = page_of(session, read_query(request, PageQuery), str)
+    after = page.after[0] if page.after else ""
+    known = session.jobs.kinds()
+    found = (KindView(kind=kind, summary=text) for kind, text in known.items() if kind > after)
+    return answer_page(request, page, found, lambda one: (one.kind,), lambda one: one)
 
 
 def get(session: Session, request: Request) -> Response:
     """Show a job: its state, how far it is, and how it ended."""
-    return Response.json(describe(session.jobs.get(_number(request))))
+    return tagged(request, JobView.of(session.jobs.get(_number(request))))
 
 
 def cancel(session: Session, request: Request) -> Response:
     """Cancel a job: a queued one at once, a running one as soon as it can be ended."""
-    return Response.json(describe(session.jobs.cancel(_number(request))))
+    return Response.json(plain(JobView.of(session.jobs.cancel(_number(request)))))
+
+
+def retry(session: Session, request: Request) -> Response:
+    """Do a job again that has ended, as a new one, or start one at once that waits."""
+    return Response.json(plain(JobView.of(session.jobs.retry(_number(request)))))
 
 
 def output(session: Session, request: Request) -> Response:
     """Show what a job has written; `?after=` the position of the last answer continues it."""
     number = _number(request)
-    after = _count(request.query.get("after", "0"), "after")
+    after = read_query(request, OutputQuery).after
+    _positive("after", after)
     # Asked before, so that a job which ends meanwhile is asked for its last words, too.
     state = session.jobs.get(number).state
     written = session.jobs.output(number, after=after)
-    body = {"text": written.text, "after": written.after, "ended": state.ended}
-    return Response.json({**body, "state": state.value})
+    view = JobOutputView(text=written.text, after=written.after, ended=state.ended, state=state)
+    return Response.json(plain(view))
 
 
-def describe(job: Job) -> dict[str, Any]:
-    """A job as JSON has it; times are ISO 8601 in UTC."""
-    progress = job.progress
-    return {
-        "id": job.id,
-        "kind": job.kind,
-        "payload": dict(job.payload),
-        "key": job.key,
-        "state": job.state.value,
-        "cancelling": job.cancelling,
-        "priority": job.priority,
-        "attempts": job.attempts,
-        "max_attempts": job.max_attempts,
-        "progress": {"total": progress.total, "done": progress.done, "message": progress.message},
-        "outcome": job.outcome,
-        "error": job.error,
-        "created_by": job.created_by,
-        "created_at": _time(job.created_at),
-        "run_after": _time(job.run_after),
-        "started_at": _time(job.started_at),
-        "finished_at": _time(job.finished_at),
-    }
-
-
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()
+def _signed_in(session: Session) -> None:
+    if session.principal.anonymous:
+        raise NotAuthenticatedError
 
 
 def _number(request: Request) -> int:
-    written = request.fields["number"]
-    if not _is_count(written):
-        raise JobMissingError
-    return int(written)
+    return number_of(request, JobMissingError())
 
 
-def _count(written: str, name: str) -> int:
-    if not _is_count(written):
-        message = f"`{name}` is no whole number."
-        raise RejectedError(message)
-    return int(written)
-
-
-def _is_count(written: str) -> bool:
-    return written.isascii() and written.isdecimal() and len(written) <= _NUMBER_DIGITS
-
-
-def _state(written: str | None) -> JobState | None:
-    if written is None:
-        return None
-    try:
-        return JobState(written)
-    except ValueError as error:
-        known = ", ".join(state.value for state in JobState)
-        message = f"There is no such state; there are {known}."
-        raise RejectedError(message) from error
+def _positive(name: str, number: int | None) -> None:
+    if number is not None and number < 0:
+        raise InvalidRequestError(problems=(f"`{name}` has to be no less than nothing.",))
