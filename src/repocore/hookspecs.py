@@ -18,7 +18,7 @@ settings, or is handed to `repocore.open_registry`.  The last registered is aske
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pluggy
@@ -197,11 +197,11 @@ def repocore_validate(
 
 
 @hookspec
-def repocore_event(registry: Registry, event: Event) -> None:
+def repocore_event(registry: Registry, event: Event, number: int, at: datetime) -> None:
     """Something has happened and is committed.
 
     Told at least once, in the order of the commits of one partition; an exception is logged and
-    the event is told again later.
+    the event is told again later, with the same number and time.
     """
 
 

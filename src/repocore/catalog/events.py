@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from datetime import datetime
 
 import attrs
 from sqlalchemy import Connection, delete, select, update
 
 from repocore import model
 from repocore.catalog import tables
+from repocore.catalog.rows import time_of
 from repocore.catalog.transactions import Transaction
 from repocore.model import Event
 
@@ -20,9 +22,10 @@ _t = tables.events
 
 @attrs.frozen
 class StoredEvent:
-    """An event and the number of its row."""
+    """An event, the number of its row, and when it was; a number may be given again later."""
 
     id: int
+    created_at: datetime
     value: Event
 
 
@@ -30,7 +33,10 @@ def pending(connection: Connection, limit: int = 100) -> list[StoredEvent]:
     """The events that nobody was told of, in order."""
     rows = connection.execute(select(_t).order_by(_t.c.id).limit(limit))
     return [
-        StoredEvent(row.id, getattr(model, row.kind)(**json.loads(row.payload))) for row in rows
+        StoredEvent(
+            row.id, time_of(row.created_at), getattr(model, row.kind)(**json.loads(row.payload))
+        )
+        for row in rows
     ]
 
 

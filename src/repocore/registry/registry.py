@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from types import TracebackType
@@ -26,7 +26,7 @@ from repocore.errors import (
 from repocore.http import Route
 from repocore.model import Anonymous, Credentials, Password, Policy, Principal
 from repocore.ports import Format, Indexer, JobHandler, JobRunner, Storage
-from repocore.registry.access import Access, AccessBook
+from repocore.registry.access import Access, AccessBook, Declared
 from repocore.registry.audit import seal_records
 from repocore.registry.context import Context
 from repocore.registry.counting import Counter
@@ -67,16 +67,39 @@ class Registry:
         self.surveyed = _all_survey(plugins)
         declared = declared_access(settings, self.formats)
         settings.data.mkdir(parents=True, exist_ok=True)
-        storage = _open_storage(settings, hooks)
         catalog = Catalog(settings.catalog, folder=settings.data)
+        self._throttle = Throttle(catalog, settings.sign_in)
+        self._services = self._make_services(catalog, declared, indexers, handlers)
+        self._closed = False
+        self._jobs: threading.Thread | None = None
+        try:
+            self._services.runner = self._open_runner()
+            self._make_repositories()
+            make_accounts(self._services, settings.account)
+            hooks.repocore_startup.call_historic(kwargs={"registry": self})
+            # Also for those who have begun to listen now.
+            catalog.listened = bool(hooks.repocore_event.get_hookimpls())
+            self._services.book.forgetful = any(hooks.repocore_volatile(registry=self))
+        except BaseException:
+            self.close()
+            raise
+
+    def _make_services(
+        self,
+        catalog: Catalog,
+        declared: Declared,
+        indexers: Mapping[str, Sequence[Indexer]],
+        handlers: Mapping[str, JobHandler[Any]],
+    ) -> Services:
+        hooks, settings = self.plugins.hook, self.settings
+        storage = _open_storage(settings, hooks)
         catalog.migrate()
         catalog.listened = bool(hooks.repocore_event.get_hookimpls())
         counter = Counter(catalog)
-        self._throttle = Throttle(catalog, settings.sign_in)
         self._relay = Relay(
             tuple(self._tasks(catalog, counter)), settings.limits.count_interval.total_seconds()
         )
-        self._services = Services(
+        services = Services(
             settings=settings,
             hooks=hooks,
             catalog=catalog,
@@ -85,28 +108,17 @@ class Registry:
             indexers=indexers,
             book=AccessBook(catalog, declared),
             counter=counter,
-            wake=self._relay.wake if catalog.listened else self._relay.start,
+            wake=lambda: self._relay.wake() if catalog.listened else self._relay.start(),
             registry=self,
             handlers=handlers,
         )
-        self._services.indexing = Indexing(self._services)
-        self._closed = False
-        self._jobs: threading.Thread | None = None
-        try:
-            self._services.runner = self._open_runner()
-            self._make_repositories()
-            make_accounts(self._services, settings.account)
-            hooks.repocore_startup.call_historic(kwargs={"registry": self})
-            self._services.book.forgetful = any(hooks.repocore_volatile(registry=self))
-        except BaseException:
-            self.close()
-            raise
+        services.indexing = Indexing(services)
+        return services
 
-    def _tasks(self, catalog: Catalog, counter: Counter) -> Iterator[Callable[[], None]]:
+    def _tasks(self, catalog: Catalog, counter: Counter) -> Iterator[Callable[[], object]]:
         """What is done in the background, again and again."""
         yield counter.flush
-        if catalog.listened:
-            yield lambda: tell(catalog, self.plugins.hook, self)
+        yield lambda: catalog.listened and tell(catalog, self.plugins.hook, self)
         yield lambda: seal_records(catalog)
         if self.settings.limits.document_ahead:
             yield self._index_ahead

@@ -40,7 +40,9 @@ def _tell_one(
     catalog: Catalog, hooks: pluggy.HookRelay, registry: Any, event: events.StoredEvent
 ) -> bool:
     try:
-        hooks.repocore_event(registry=registry, event=event.value)
+        hooks.repocore_event(
+            registry=registry, event=event.value, number=event.id, at=event.created_at
+        )
     except Exception:  # noqa: BLE001 - whatever a plugin raises is the plugin's
         _log.exception("a listener failed on %s", type(event.value).__name__)
         return catalog.write(lambda transaction: events.failed(transaction, event.id, _ATTEMPTS))
@@ -51,7 +53,7 @@ def _tell_one(
 class Relay:
     """Runs tasks when woken, and every interval; starts its thread at the first need."""
 
-    def __init__(self, tasks: tuple[Callable[[], None], ...], interval: float) -> None:
+    def __init__(self, tasks: tuple[Callable[[], object], ...], interval: float) -> None:
         self._tasks = tasks
         self._interval = interval
         self._due = threading.Event()
