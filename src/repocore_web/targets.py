@@ -25,7 +25,11 @@ _PLAIN = re.compile(r"(?:/[A-Za-z0-9_.+=~-]*[A-Za-z0-9_+=~-])+\Z")
 _PLAIN_LENGTH: Final = 255
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_ROOT = re.compile(r"(?:/t/[^/]+)?/\Z")
+# The root, and what clients of quetz's API end with a slash; without one it means the same.
+_MAY_END_IN_A_SLASH = re.compile(
+    r"(?:/t/[^/]+)?/"
+    r"(?:api/(?:channels/[^/]+(?:/packages/[^/]+)?/files|(?:channels|packages)/search)/)?\Z"
+)
 _TOKEN: Final = "t"  # noqa: S105 - the reserved segment before a token
 
 
@@ -58,12 +62,12 @@ def read_target(environ: WSGIEnvironment) -> Target:
     """Read the target; raises `InvalidPathError` for a path that is not in its normal form.
 
     ``/t/<token>`` in front is taken off.  A slash at the end is an empty segment, except at the
-    root.
+    root and at few addresses that clients end with one.
     """
     info: str = environ.get("PATH_INFO", "")
     raw: str | None = environ.get("RAW_URI") or environ.get("REQUEST_URI")
     path, authority = (info, None) if raw is None else _split(raw)
-    if info.endswith("/") and _ROOT.match(info):
+    if info.endswith("/") and _MAY_END_IN_A_SLASH.match(info):
         info, path = info[:-1], path.removesuffix("/")
     # Alike, they are checked together below, unless escapes were left as they are.
     if raw is not None and path and (path != info or "%" in path or "#" in path):

@@ -123,6 +123,23 @@ def test_plus_stays():
     assert read_target(environ("/gtk+/c%2B%2B")).segments == ("gtk+", "c++")
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/channels/main/files/",
+        "/api/channels/main/packages/tide/files/",
+        "/api/packages/search/",
+        "/t/rpc-1/api/channels/search/",
+    ],
+)
+def test_addresses_that_clients_of_quetz_end_with_a_slash(path):
+    """They are the same without it; what is in between has one spelling all the same."""
+    assert read_target(environ(path)) == read_target(environ(path[:-1]))
+    for bad in (f"{path}/", path.replace("/api/", "/api//"), path.replace("/api/", "/api/./")):
+        with pytest.raises(InvalidPathError):
+            read_target(environ(bad))
+
+
 def test_path_begins_with_a_slash():
     """What a server or a front application made of a path is not taken on trust."""
     made = environ("/a/b")
