@@ -33,6 +33,7 @@ from repocore_web.responding import Sender
 from repocore_web.routing import Match, Router
 from repocore_web.site import site_routes
 from repocore_web.targets import Target, below, read_target
+from repocore_web.visitors import Visitors
 
 __all__ = ["create_app"]
 
@@ -73,11 +74,11 @@ class _Application:
     """
 
     def __init__(self, registry: Registry) -> None:
-        self._registry = registry
         settings = registry.settings
         self._router = Router((*registry.routes(), *site_routes(registry)), settings.web.root)
         self._sender = Sender(settings.web)
         self._forwarding = Forwarding(settings.web)
+        self._visitors = Visitors(registry, self._forwarding)
         self._limit = settings.limits.max_body
         self._prefix = settings.web.prefix
 
@@ -92,18 +93,26 @@ class _Application:
         try:
             target = read_target(inside)
             match = self._router.find(target.segments, inside["REQUEST_METHOD"])
-            response = self._told(self._answer(inside, target, match), None, inside, number)
+            response = self._answer(inside, target, match)
+            response = self._told(response, None, inside, number, match)
             return self._sender.send(inside, start_response, response, extra)
         except Exception as error:  # noqa: BLE001 - the last line before the client
             response = self._failure(error, inside, number, match)
-            response = self._told(response, error, inside, number)
+            response = self._told(response, error, inside, number, match)
             return self._sender.send(inside, start_response, response, extra)
 
     def _told(
-        self, response: Response, error: Exception | None, environ: WSGIEnvironment, number: str
+        self,
+        response: Response,
+        error: Exception | None,
+        environ: WSGIEnvironment,
+        number: str,
+        match: Match | None,
     ) -> Response:
         """What the API answers to what did not work out; any other answer as it is."""
-        if response.status < 400:  # noqa: PLR2004 - nothing went wrong
+        route = None if match is None else match.route
+        # A route below /api/v1 that describes no answers speaks the protocol of somebody else.
+        if response.status < 400 or (route is not None and not route.answers):  # noqa: PLR2004 - nothing went wrong
             return response
         base = partial(self._forwarding.base_url, environ, None)
         return as_problem(response, error, environ, number, base)
@@ -122,9 +131,11 @@ class _Application:
     def _read(
         self, environ: WSGIEnvironment, target: Target, match: Match, base: str
     ) -> tuple[Session, Request]:
-        credentials = read_credentials(environ, target.token)
+        headers = _Headers(environ)
+        sent = read_credentials(environ, target.token)
         length = body_length(environ)
-        session = self._registry.connect(credentials, source=self._forwarding.client(environ))
+        session, credentials = self._visitors.connect(environ, headers, sent)
+        body = Body(environ, length, self._limit)
         above = _quoted("/".join(target.segments[: match.depth])) if match.depth else ""
         query = environ.get("QUERY_STRING")
         request = Request(
@@ -132,8 +143,8 @@ class _Application:
             path="/" + "/".join(target.segments[match.depth :]),
             fields=match.fields,
             query=_query(query) if query else {},
-            headers=_Headers(environ),
-            body=Body(environ, length, self._limit),
+            headers=headers,
+            body=self._visitors.guarded(environ, headers, credentials, body, base),
             length=length,
             credentials=credentials,
             repository=match.repository,

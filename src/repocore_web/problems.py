@@ -107,7 +107,6 @@ def as_problem(
     }
     problems = getattr(error, "problems", ())
     if problems and response.status < _FAILURE:
-        problem["detail"] = redact(str(getattr(error, "message", "")))
         problem["errors"] = [{"detail": redact(one)} for one in problems]
     kept = [one for one in response.headers if one[0].lower() != "content-type"]
     text = json.dumps(problem, ensure_ascii=False).encode()

@@ -37,13 +37,18 @@ class Failing:
                 return Response.text("A handler's own words.", 409)
             raise self.error
 
-        for template in ("/api/v1/failing", "/failing"):
+        for template, answers in (
+            ("/api/v1/failing", {200: None}),
+            ("/failing", {200: None}),
+            ("/api/v1/theirs", {}),
+        ):
             yield Route(
                 method="GET",
                 template=template,
                 handler=fail,
                 summary="Fail.",
                 permission=Admits.ANYONE,
+                answers=answers,
             )
 
 
@@ -86,7 +91,8 @@ def test_several_mistakes_are_told_apart(open_site):
     failing = Failing()
     failing.error = InvalidRequestError(problems=("`a` is no b.", f"`c` is {SECRET}."))
     problem = told(open_site(plugins=(failing,)).call("/api/v1/failing"))
-    assert problem["detail"] == "The request cannot be taken as it is."
+    told_all = "The request cannot be taken as it is. `a` is no b. `c` is rpc-***."
+    assert problem["detail"] == told_all
     assert problem["errors"] == [{"detail": "`a` is no b."}, {"detail": "`c` is rpc-***."}]
 
 
@@ -111,12 +117,13 @@ def test_secrets_in_a_message_are_hidden(open_site):
 
 
 def test_the_words_of_a_handler_are_kept(open_site):
-    """An answer that is no exception is a problem, too, and other places keep their text."""
+    """An answer that is no exception is a problem, too; other places and protocols keep theirs."""
     site = open_site(plugins=(Failing(),))
     assert told(site.call("/api/v1/failing"))["detail"] == "A handler's own words."
-    elsewhere = site.call("/failing")
-    assert elsewhere.text == "A handler's own words."
-    assert elsewhere.headers["content-type"].startswith("text/plain")
+    for path in ("/failing", "/api/v1/theirs"):
+        elsewhere = site.call(path)
+        assert elsewhere.text == "A handler's own words."
+        assert elsewhere.headers["content-type"].startswith("text/plain")
 
 
 @pytest.mark.parametrize("path", ["/api/v1", "/api/v1/nothing", "/t/rpc-x/api/v1/nothing/at/all"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 import pytest
+from described_api import DescribedApi
 from tests_manifest import manifest
 from wsgi_calls import Answer, basic, call
 
@@ -165,3 +166,44 @@ def test_a_bad_address_is_no_address(api: Api) -> None:
     """As everywhere else: 400."""
     assert api.post("delete", {**api.named("r1"), "repository": "main"}).status == 400
     assert api.post("copy", api.named("r1", target="conan/../x")).status == 400
+
+
+def test_releases_are_listed_one_by_one(api: Api) -> None:
+    """By partition and name, in pages, with filters; yanked ones are marked."""
+    house = DescribedApi(api.app)
+    signed = {"HTTP_AUTHORIZATION": basic("ann", "right")}
+    top = f"repositories/{MAIN}/releases"
+    api.post("yank", api.named("r2"))
+
+    def names(query: str) -> list[str]:
+        found, cursor = [], ""
+        while cursor is not None:
+            page = json.loads(house.ask(f"{top}?limit=1&{query}{cursor}", **signed).body)
+            found += [one["name"] for one in page["items"]]
+            cursor = page["next"] and f"&cursor={page['next']}"
+        return found
+
+    assert names("") == ["r1", "r2", "r3"]
+    assert names("yanked=true") == ["r2"]
+    assert names("yanked=false&package=zlib&version=1.3@_/_") == ["r1", "r3"]
+    assert names(f"partition={ZLIB}") == ["r1", "r2", "r3"]
+    assert names("partition=zlib/1.2@_/_") == names("package=none") == []
+    assert house.ask(f"{top}?yanked=yes", **signed).status == 422
+
+
+def test_a_release_is_shown_and_deleted(api: Api) -> None:
+    """By its partition, which has slashes, and its name."""
+    house = DescribedApi(api.app)
+    signed = {"HTTP_AUTHORIZATION": basic("ann", "right")}
+    path = f"repositories/{MAIN}/releases/{ZLIB}/r2"
+    answer = house.ask(path, **signed)
+    told = json.loads(answer.body)
+    assert (told["package"], told["name"], len(told["files"])) == ("zlib", "r2", 2)
+    assert isinstance(told["record"], dict)
+    assert house.ask(path, "DELETE", HTTP_IF_MATCH='"x"', **signed).status == 412
+    tag = answer.headers["etag"]
+    assert house.ask(path, "DELETE", HTTP_IF_MATCH=tag, **signed).status == 204
+    assert api.listed() == ["r1", "r3"]
+    for missing in (path, f"repositories/{MAIN}/releases/r2"):
+        assert house.ask(missing, **signed).status == 404
+        assert house.ask(missing, "DELETE", **signed).status == 404

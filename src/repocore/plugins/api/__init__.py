@@ -23,6 +23,7 @@ from repocore.plugins.api import (
     statistics,
     tokens,
 )
+from repocore.plugins.api.pages import Pages
 from repocore.registry import Registry, Session
 
 __all__ = ["repocore_routes"]
@@ -45,9 +46,10 @@ _ROOMS = (
 @hookimpl
 def repocore_routes(registry: Registry) -> Iterable[Route[Session]]:
     """The routes of every room; none where ``web.api`` is off."""
-    return tuple(_routes()) if registry.settings.web.api else ()
+    return tuple(_routes(registry)) if registry.settings.web.api else ()
 
 
-def _routes() -> Iterator[Route[Session]]:
+def _routes(registry: Registry) -> Iterator[Route[Session]]:
     for room in _ROOMS:
         yield from room.routes()
+    yield from Pages(registry).routes()

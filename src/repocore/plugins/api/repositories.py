@@ -26,6 +26,7 @@ from repocore.registry import Session
 
 __all__ = [
     "NewRepository",
+    "PolicyBody",
     "PolicyView",
     "RepositoriesQuery",
     "RepositoryChanges",
@@ -43,8 +44,8 @@ _TRIES: Final = 10
 
 
 @attrs.frozen(kw_only=True)
-class PolicyView:
-    """What a repository allows; null leaves it to its format or to the settings."""
+class PolicyBody:
+    """What a repository is to allow; null leaves it to its format or to the settings."""
 
     overwrite: Annotated[
         bool | None, "Whether published files may be replaced by those who hold `overwrite`."
@@ -52,6 +53,11 @@ class PolicyView:
     max_size: Annotated[int | None, "Bytes of the largest file."] = None
     quota: Annotated[int | None, "Bytes of all files together."] = None
     max_files: Annotated[int | None, "How many files it may have."] = None
+
+
+@attrs.frozen(kw_only=True)
+class PolicyView(PolicyBody):
+    """What a repository allows; null leaves it to its format or to the settings."""
 
 
 @attrs.frozen(kw_only=True)
@@ -103,7 +109,7 @@ class NewRepository:
     address: Annotated[str, "`format/name`, for example conda/main."]
     description: Annotated[str, "A line for people."] = ""
     private: Annotated[bool, "Whether the rules of the site stop at its door."] = False
-    policy: Annotated[PolicyView, "What it allows."] = PolicyView()
+    policy: Annotated[PolicyBody, "What it allows."] = PolicyBody()
     options: Annotated[Mapping[str, Any], "What its format makes of it."] = attrs.field(
         factory=dict[str, Any]
     )
@@ -115,7 +121,7 @@ class RepositoryChanges:
 
     description: Annotated[str | None, "A line for people."] = None
     private: Annotated[bool, "Whether the rules of the site stop at its door."] = False
-    policy: Annotated[PolicyView | None, "What it allows."] = None
+    policy: Annotated[PolicyBody | None, "What it allows."] = None
     options: Annotated[Mapping[str, Any] | None, "What its format makes of it."] = None
 
 

@@ -1,0 +1,50 @@
+"""``/api/v1/openapi.json`` and ``/api/v1/docs``: what the API is, for programs and for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+
+from repocore.http import Admits, Request, Response, Route
+from repocore.plugins.api.answering import tagged
+from repocore.plugins.api.describing import route
+from repocore.plugins.api.openapi import describe
+from repocore.plugins.api.page import POLICY, page
+from repocore.registry import Registry, Session
+
+__all__ = ["Pages"]
+
+_HTML = "text/html; charset=utf-8"
+
+
+class Pages:
+    """The description of a registry's routes, made when somebody first asks for it."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def routes(self) -> Iterable[Route[Session]]:
+        """Two routes of the site; the page is one of those that ``web.pages`` switches off."""
+        anyone = Admits.ANYONE
+        described = {200: "application/json"}
+        yield route("GET", "openapi.json", self.openapi, anyone, answers=described)
+        if self._registry.settings.web.pages:
+            yield route("GET", "docs", self.docs, anyone, answers={200: "text/html"})
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
+        return describe(self._registry.routes())
+
+    @cached_property
+    def _page(self) -> bytes:
+        return page(self._document).encode()
+
+    def openapi(self, _session: Session, request: Request) -> Response:
+        """Describe the API, as a document of OpenAPI 3.1."""
+        return tagged(request, {**self._document, "servers": [{"url": request.base_url}]})
+
+    def docs(self, _session: Session, _request: Request) -> Response:
+        """Describe the API, its shapes and its errors, as a page for people."""
+        fields = (("Content-Type", _HTML), ("Content-Security-Policy", POLICY))
+        return Response(200, self._page, fields)
