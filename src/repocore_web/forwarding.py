@@ -52,6 +52,10 @@ class Forwarding:
             scheme, host, prefix = self._forwarded(environ, scheme, host, prefix)
         return f"{scheme}://{host}{prefix}"
 
+    def trusts(self, environ: WSGIEnvironment) -> bool:
+        """Whether the peer is one of the trusted proxies."""
+        return self._trusts(environ.get("REMOTE_ADDR", ""))
+
     def client(self, environ: WSGIEnvironment) -> str:
         """The address of the client, as far as it can be believed; empty for a socket file.
 

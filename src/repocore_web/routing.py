@@ -20,7 +20,7 @@ __all__ = ["RESERVED", "Match", "Router"]
 
 #: First segments that no format may be called: they are the site's, or those of other protocols.
 RESERVED: Final = frozenset(
-    {"api", "t", "get", "auth", "docs", "openapi.json", "healthz", "readyz", "metrics"}
+    {"account", "api", "t", "get", "auth", "docs", "openapi.json", "healthz", "readyz", "metrics"}
     | {"metricsp", "health", "ui", "psm", "v1", "v2"}
 )
 

@@ -23,6 +23,7 @@ DEFAULT_PLUGINS: Final = (
     "repocore.plugins.passwords",
     "repocore.plugins.tokens",
     "repocore.plugins.bearer",
+    "repocore.plugins.oauth",
     "repocore.plugins.conan",
     "repocore.plugins.conan.legacy",
     "repocore.plugins.conan.logins",

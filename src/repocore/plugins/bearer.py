@@ -80,9 +80,7 @@ def repocore_issue(
         claims["via"] = principal.via
     if others := principal.groups - (account.groups if account else frozenset()):
         claims["groups"] = sorted(others)
-    return jwt.encode(
-        claims, key.secret, algorithm=_ALGORITHM, headers={"kid": str(key.id)}
-    )
+    return jwt.encode(claims, key.secret, algorithm=_ALGORITHM, headers={"kid": str(key.id)})
 
 
 @hookimpl
