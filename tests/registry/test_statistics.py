@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from repocore import AccessDeniedError, NotAuthenticatedError, RepositoryMissingError
+from repocore.model import Binding
 
 MAIN = "conan/main"
 ZLIB = "zlib/1.3@_/_"
@@ -103,3 +104,28 @@ def test_numbers_are_for_those_who_manage(stocked) -> None:
     assert reader.statistics.downloads(MAIN, ZLIB) == {}
     with pytest.raises(AccessDeniedError):
         reader.statistics.downloads(MAIN, "png/1.6@team/_")
+
+
+def test_downloads_by_day_and_from_elsewhere(house) -> None:
+    """Counts of another server are taken over once, and stand beside one's own."""
+    house.recipe("r1")
+    when = datetime(2020, 2, 3, 4, 5, tzinfo=UTC)
+    counts = [(ZLIB, "r1", when, 7), (ZLIB, "r2", when, 0)]
+    room = house.admin.statistics
+    assert [room.take_over(MAIN, counts) for _ in range(2)] == [1, 0]
+    house.admin.files.open(MAIN, "zlib/1.3/_/_/r1/export/conanfile.py").close()
+    today = datetime.now(UTC).date()
+    daily = room.daily(MAIN, ZLIB)
+    assert daily[0] == ("r1", date(2020, 2, 3), 7)
+    assert [(name, count) for name, _, count in daily[1:]] == [("r1", 1)]
+    assert abs(daily[1][1] - today) <= timedelta(days=1)
+    assert room.downloads(MAIN, ZLIB)["r1"].count == 8
+
+
+def test_counts_are_an_administrators_to_bring(house) -> None:
+    """Who owns the repository does not make up how often it is used; who may not read sees none."""
+    house.admin.roles.bind(Binding(subject="user:ann", role="owner", pattern=MAIN))
+    with pytest.raises(AccessDeniedError):
+        house.as_("ann").statistics.take_over(MAIN, [])
+    with pytest.raises(AccessDeniedError):
+        house.as_("bob").statistics.daily(MAIN, ZLIB)

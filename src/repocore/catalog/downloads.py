@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, func, select
@@ -11,7 +11,7 @@ from repocore.catalog import tables
 from repocore.catalog.dialects import now
 from repocore.catalog.transactions import Transaction
 
-__all__ = ["DAY", "add", "totals"]
+__all__ = ["DAY", "add", "take_over", "totals"]
 
 _d = tables.downloads
 
@@ -33,6 +33,26 @@ def add(transaction: Transaction, counts: Mapping[tuple[int, str, str], int]) ->
         }
         keys = ["repository_id", "partition", "release", "day"]
         transaction.upsert(_d, keys, values, _sum)
+
+
+def take_over(
+    transaction: Transaction, repository: int, rows: Sequence[tuple[str, str, int, int]]
+) -> int:
+    """Insert counts (partition, release, when, how often) where there are none of that day."""
+    return sum(
+        transaction.insert_missing(
+            _d,
+            {
+                "repository_id": repository,
+                "partition": partition,
+                "release": release,
+                "day": when // DAY,
+                "count": count,
+                "last_at": when,
+            },
+        )
+        for partition, release, when, count in rows
+    )
 
 
 def _sum(new: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from repocore.catalog import Transaction, accounts, attempts
-from repocore.catalog.rows import micros_of, rule_fields, rules_text, token_fields
+from repocore.catalog.rows import rule_fields, token_fields
 from repocore.errors import (
     AccessDeniedError,
     AlreadyExistsError,
@@ -20,7 +20,6 @@ from repocore.model import (
     Account,
     AccountChanged,
     Action,
-    Effect,
     Resource,
     Rule,
     SigningKey,
@@ -32,19 +31,17 @@ from repocore.registry.context import Context
 from repocore.registry.passwords import (
     hash_password,
     hash_token,
-    make_token,
     same,
     split_token,
     verify_password,
 )
 from repocore.registry.throttling import counted_name
+from repocore.registry.tokens import new_token
 
 __all__ = ["Accounts"]
 
 #: A token's last use is noted at most that often.
 _NOTED = timedelta(minutes=5)
-#: Far beyond it a calendar has no date for a token's end.
-_LONGEST = timedelta(days=36_500)
 _NO_PASSWORD = "A service account has no password; create a token of it."  # noqa: S105 - nobody's
 
 
@@ -224,41 +221,30 @@ class Accounts:
         *,
         rules: Sequence[Rule] | None = None,
         lifetime: timedelta | None = None,
+        secret: str | None = None,
     ) -> tuple[Token, str]:
         """Make a token of an account; the account itself may, too.
 
         Returns it and its secret, which is kept nowhere.  ``rules`` are allow rules that narrow
-        it.  Raises `MissingError`, `RejectedError`.
+        it.  An administrator may give the ``secret`` that somebody has from another server.
+        Raises `MissingError`, `RejectedError`, and `AlreadyExistsError` for a secret that is known.
         """
-        self._require(account)
-        if any(rule.effect is not Effect.ALLOW for rule in rules or ()):
-            message = "A token's scope only allows; it can take nothing more away."
-            raise RejectedError(message)
-        if lifetime is not None and lifetime <= timedelta(0):
-            message = "A token lives for more than no time."
-            raise RejectedError(message)
-        if lifetime is not None and lifetime > _LONGEST:
-            message = f"A token lives for at most {_LONGEST.days} days, or without an end."
-            raise RejectedError(message)
-        with self._context.services.catalog.snapshot() as connection:
-            if accounts.find_account(connection, account) is None:
-                raise _missing(account)
-        secret, prefix = make_token()
-        values = {
-            "name": name,
-            "prefix": prefix,
-            "secret_hash": hash_token(secret),
-            "rules": rules_text(rules),
-            "lifetime": None if lifetime is None else micros_of(lifetime),
-        }
+        self._require(account if secret is None else None)
+        values, made = new_token(name, rules, lifetime, secret)
         event = AccountChanged(account=account, change="token created", by=self._context.by)
 
         def work(transaction: Transaction) -> Token:
+            connection = transaction.connection
+            if accounts.find_account(connection, account) is None:
+                raise _missing(account)
+            if accounts.find_token(connection, secret_hash=values["secret_hash"]) is not None:
+                message = "There is a token with that secret already."
+                raise AlreadyExistsError(message)
             token = accounts.add_token(transaction, account, values)
             transaction.emit(event, after=token_fields(token))
             return token
 
-        return self._context.write(work), secret
+        return self._context.write(work), made
 
     def tokens(self, account: str | None = None) -> list[Token]:
         """The tokens of one account (which may ask itself), or of all."""

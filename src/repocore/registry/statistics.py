@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Final
 
 import attrs
 
-from repocore.catalog import statistics
-from repocore.catalog.rows import StoredRepository, maybe_time, time_of
+from repocore.catalog import downloads, statistics
+from repocore.catalog.rows import StoredRepository, maybe_time, micros_at, time_of
 from repocore.model import Action, Grain, Resource, split_address
 from repocore.registry.context import Context
 
@@ -105,6 +105,23 @@ class Statistics:
         with self._context.services.catalog.snapshot() as connection:
             rows = statistics.daily(connection, found.id, partition)
         return [(release, _FIRST + timedelta(days=day), count) for release, day, count in rows]
+
+    def take_over(self, address: str, counts: Iterable[tuple[str, str, datetime, int]]) -> int:
+        """Count what was downloaded elsewhere: (partition, release, when, how often); ADMIN.
+
+        ``when`` is the moment that all of them are counted at.  Idempotent: what is counted for
+        that release and day stays.  Returns for how many releases something was written.
+        """
+        context = self._context
+        found = context.find(address, Action.MANAGE)
+        context.require(Action.ADMIN, Resource())
+        rows = [
+            (partition, release, micros_at(when), count)
+            for partition, release, when, count in counts
+            if count > 0
+        ]
+        # Nobody did it here: like every count, it is no change that is recorded.
+        return context.services.catalog.write(lambda t: downloads.take_over(t, found.id, rows))
 
     def _readable(self, address: str, partition: str) -> StoredRepository:
         """The repository, with all counted that was served, if the partition may be read."""

@@ -34,6 +34,7 @@ __all__ = ["KEYS", "KeyRole", "create", "delete"]
 _MARK: Final = "…"
 _MOST_ROLES: Final = 100
 _MOST_KEYS: Final = 200
+_MARGIN: Final = timedelta(seconds=5)
 _FOREIGN: Final = "imported-"
 
 
@@ -193,7 +194,8 @@ def _lifetime(fields: Fields) -> timedelta | None:
         message = "`expire_at` is a date, such as 2026-12-31; the key is good through that day."
         raise RejectedError(message) from error
     end = datetime.combine(last, time(), UTC) + timedelta(days=1)
-    return end - datetime.now(UTC)
+    # It counts from when it is stored, which is a little later.
+    return end - datetime.now(UTC) - _MARGIN
 
 
 def _with_account(
