@@ -15,6 +15,7 @@ DEFAULT_PLUGINS: Final = (
     "repocore.plugins.threads",
     "repocore.plugins.upkeep",
     "repocore.plugins.webhooks",
+    "repocore.plugins.trusted_publishing",
     "repocore.plugins.api",
     "repocore.plugins.rules",
     "repocore.plugins.pam",

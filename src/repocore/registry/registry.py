@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from functools import partial
 from types import TracebackType
@@ -175,6 +176,15 @@ class Registry:
         if isinstance(credentials, Anonymous):
             return Principal(name=None)
         return self._services.book.verify(credentials, lambda: self._ask(credentials, source))
+
+    def attempt(
+        self, credentials: Credentials, *, source: str = ""
+    ) -> AbstractContextManager[None]:
+        """Count an attempt to sign in some way of a plugin's own, as those of `authenticate` are.
+
+        The block raises `NotAuthenticatedError` where it fails.  Raises `TooManyAttemptsError`.
+        """
+        return self._throttle.attempt(credentials, source)
 
     def _ask(self, credentials: Credentials, source: str) -> Principal:
         hook = self._services.hooks.repocore_authenticate

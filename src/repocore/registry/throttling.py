@@ -113,7 +113,7 @@ def _name(credentials: Credentials) -> str | None:
     match credentials:
         case Password(username, _):
             return counted_name(username)
-        case External(provider, subject, _):
+        case External(provider, subject, _) if subject:
             return counted_name(f"{provider}/{subject}")
         case _:
             return None

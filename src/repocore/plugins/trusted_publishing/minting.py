@@ -1,0 +1,183 @@
+"""The trade: a job's token of its CI for a short-lived token of ours.
+
+A token is worth one trade.  It is checked against the keys of its issuer, which are fetched from
+the issuer's own address and never from what the token says; publishers of one issuer never see the
+keys of another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any, Final, cast
+
+import jwt
+
+from repocore.config import scope_rule
+from repocore.errors import (
+    MissingError,
+    NotAuthenticatedError,
+    UpstreamRefusedError,
+    UpstreamUnavailableError,
+)
+from repocore.model import External, Principal
+from repocore.plugins.oauth.id_tokens import ALGORITHMS, KeySet
+from repocore.plugins.trusted_publishing.settings import PublisherSettings
+from repocore.registry import Registry, UpstreamClient
+
+__all__ = ["Mint"]
+
+_LEEWAY: Final = 60
+_LONGEST: Final = 1 << 16
+_SHOWN: Final = 120
+_REQUIRED: Final = ["aud", "exp", "iat", "iss"]
+_WRONG: Final = (
+    "The token of the job is not valid here: it is expired, used already, for another audience, or "
+    "not signed by its issuer."
+)
+_UNKNOWN: Final = (
+    "No publisher of the settings fits this job: compare its issuer, audience and claims with "
+    "[[plugins.trusted_publishing.publisher]]."
+)
+
+
+class Mint:
+    """Trades tokens, by the publishers of the settings."""
+
+    def __init__(self, publishers: Iterable[PublisherSettings]) -> None:
+        self._publishers = tuple(publishers)
+        self._keys = {
+            one.name: KeySet(lambda one=one: _fetch_keys(one)) for one in self._publishers
+        }
+
+    def mint(self, registry: Registry, token: str, source: str) -> str:
+        """The secret of a new token.
+
+        Raises `NotAuthenticatedError`, `TooManyAttemptsError`, and `UpstreamUnavailableError` where
+        an issuer does not say its keys.
+        """
+        with registry.attempt(External("oidc", "", ()), source=source):
+            publisher, claims = self._publisher(token)
+            self._use_up(registry, publisher, token, claims)
+        principal = Principal(name=publisher.account, via=f"oidc {publisher.name}")
+        accounts = registry.session(principal, source=source).accounts
+        try:
+            _, secret = accounts.create_token(
+                publisher.account,
+                _token_name(publisher, claims),
+                rules=[scope_rule(text) for text in publisher.allow],
+                lifetime=publisher.lifetime,
+            )
+        except MissingError as error:
+            message = f"The publisher's account {publisher.account} is not there; make it first."
+            raise NotAuthenticatedError(message) from error
+        return secret
+
+    def _publisher(self, token: str) -> tuple[PublisherSettings, dict[str, Any]]:
+        """Whose token it is, and what it says.
+
+        The issuer that it names chooses among ours; then only that one's keys are tried.
+        """
+        header, unproved = _peek(token)
+        issuer, algorithm = unproved.get("iss"), str(header.get("alg"))
+        mine = [one for one in self._publishers if one.issuer == issuer]
+        if not mine:
+            raise NotAuthenticatedError(_UNKNOWN)
+        if algorithm not in ALGORITHMS or "crit" in header:
+            raise NotAuthenticatedError(_WRONG)
+        proved = False
+        for publisher in mine:
+            claims = self._verified(publisher, token, header.get("kid"), algorithm)
+            proved = proved or claims is not None
+            if claims is not None and _fits(publisher.claims, claims):
+                return publisher, claims
+        raise NotAuthenticatedError(_UNKNOWN if proved else _WRONG)
+
+    def _verified(
+        self, publisher: PublisherSettings, token: str, kid: Any, algorithm: str
+    ) -> dict[str, Any] | None:
+        keys = self._keys[publisher.name].find(kid if isinstance(kid, str) else None, algorithm)
+        for key in keys:
+            try:
+                return jwt.decode(
+                    token,
+                    key,
+                    algorithms=[algorithm],
+                    audience=list(publisher.audience),
+                    issuer=publisher.issuer,
+                    leeway=_LEEWAY,
+                    options={"require": _REQUIRED},
+                )
+            # Whatever a hostile token makes of the parser, it proves nothing.
+            except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+                continue
+        return None
+
+    def _use_up(
+        self, registry: Registry, publisher: PublisherSettings, token: str, claims: dict[str, Any]
+    ) -> None:
+        number = claims.get("jti")
+        value = number if isinstance(number, str) and number else token.rpartition(".")[0]
+        hashed = hashlib.sha256(f"{publisher.issuer} {value}".encode()).hexdigest()
+        # For as long as the token could be accepted, by any clock within the leeway.
+        left = timedelta(seconds=max(float(claims["exp"]) - time.time(), 0) + 4 * _LEEWAY)
+        room = registry.session(registry.admin()).sign_ins
+        if not room.spend("mint", hashed, left):
+            raise NotAuthenticatedError(_WRONG)
+
+
+def _peek(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The header and what it says of itself, neither of which is proved."""
+    if len(token) > _LONGEST:
+        raise NotAuthenticatedError(_WRONG)
+    try:
+        header = jwt.get_unverified_header(token)
+        claims = jwt.decode(token, options={"verify_signature": False})
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
+        raise NotAuthenticatedError(_WRONG) from error
+    return header, claims
+
+
+def _fits(wanted: Mapping[str, Any], claims: Mapping[str, Any]) -> bool:
+    return all(_is(value, claims.get(name)) for name, value in wanted.items())
+
+
+def _is(wanted: Any, said: Any) -> bool:
+    """Whether a claim is what is wanted; issuers write numbers as texts, too."""
+    if isinstance(wanted, list):
+        return any(_is(one, said) for one in cast("list[Any]", wanted))
+    if isinstance(wanted, bool) or isinstance(said, bool):
+        return str(wanted).lower() == str(said).lower() and said is not None
+    return isinstance(said, (str, int)) and str(wanted) == str(said)
+
+
+def _fetch_keys(publisher: PublisherSettings) -> Any:
+    client = UpstreamClient(
+        proxy=publisher.proxy, ca_bundle=publisher.ca_bundle, allow=publisher.hosts
+    )
+    try:
+        return _keys_of(client, publisher)
+    except UpstreamRefusedError as error:  # the settings' fault, and not the job's
+        message = f"The keys of the publisher {publisher.name} cannot be fetched: {error}"
+        raise UpstreamUnavailableError(message) from error
+
+
+def _keys_of(client: UpstreamClient, publisher: PublisherSettings) -> Any:
+    url = publisher.keys_url
+    if url is None:
+        place = publisher.issuer.rstrip("/") + "/.well-known/openid-configuration"
+        found = client.get_json(place)
+        document = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+        url = document.get("jwks_uri")
+        if document.get("issuer") != publisher.issuer or not isinstance(url, str):
+            message = "The issuer of the job's token does not say where its keys are."
+            raise UpstreamUnavailableError(message)
+    return client.get_json(url)
+
+
+def _token_name(publisher: PublisherSettings, claims: Mapping[str, Any]) -> str:
+    """What the token is called: the publisher, and the job as its issuer calls it."""
+    subject = "".join(c for c in str(claims.get("sub", "")) if c.isprintable())
+    return f"{publisher.name}: {subject}"[:_SHOWN]
