@@ -108,8 +108,14 @@ class _Uploads:
                     raise TypeError(each)
 
     def later(self, what: str) -> Callable[[], float]:
-        """The values that the runs before have noted, one by one."""
-        return self.seen[what].popleft
+        """The values that the runs before have noted, one by one; without such it is left out."""
+
+        def value() -> float:
+            if not self.seen[what]:
+                raise LoadError(f"{what}: the run that notes it was left out")
+            return self.seen[what].popleft()
+
+        return value
 
 
 def upload_rows(
