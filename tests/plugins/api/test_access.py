@@ -130,3 +130,40 @@ def test_mistakes_are_told(api, method, path, body) -> None:
 def test_strangers_are_asked_who_they_are(api, method, path) -> None:
     """Nobody learns who may what without signing in."""
     assert api.ask(path, method, who=None).status == 401
+
+
+def test_a_role_is_made_or_changed_on_conditions(api) -> None:
+    """Only where it is not there, or is as one saw it."""
+    body = {"actions": ["read"]}
+
+    def put(actions: list[str], **fields: str) -> Answer:
+        signed = {"HTTP_AUTHORIZATION": basic("ann", "right"), **fields}
+        text = json.dumps({"actions": actions}).encode()
+        return call(api.app, "/api/v1/roles/uploader", "PUT", body=text, **signed)
+
+    assert api.ask("roles/uploader").status == 404
+    assert put(["read"], HTTP_IF_MATCH="*").status == 412
+    made = put(["read"], HTTP_IF_NONE_MATCH="*")
+    assert made.status == 200
+    assert put(["write"], HTTP_IF_NONE_MATCH="*").status == 412
+    assert put(["write"], HTTP_IF_MATCH='"x"').status == 412
+    assert api.value("roles/uploader")["actions"] == body["actions"]
+    assert put(["write"], HTTP_IF_MATCH=made.headers["etag"]).status == 200
+    assert api.ask("roles/uploader").headers["etag"] != made.headers["etag"]
+    assert api.ask("roles/uploader", "PUT", body, "carl").status in {403, 404}
+
+
+def test_lists_of_access_have_pages(api) -> None:
+    """And their entries under the names of old."""
+    first = api.value("roles?limit=3")
+    second = api.value(f"roles?limit=3&cursor={first['next']}")
+    assert first["roles"] == first["items"]
+    assert [one["name"] for one in first["items"] + second["items"]] == [
+        "viewer", "editor", "maintainer", "owner"
+    ]  # fmt: skip
+    assert second["next"] is None
+    bindings = api.value("bindings?limit=1")
+    assert bindings["items"] != api.value(f"bindings?cursor={bindings['next']}")["items"]
+    holders = api.value("access/who?what=conan/main&limit=1")
+    assert len(holders["items"]) == 1
+    assert holders["next"]

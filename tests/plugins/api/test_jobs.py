@@ -124,3 +124,69 @@ def test_a_position_of_no_sense_is_refused(works, ask):
     """It is a number that an answer gave."""
     works.jobs.submit("act")
     ask("/1/output?after=x", status=422)
+
+
+@pytest.fixture
+def send(works):
+    app = create_app(works.registry)
+
+    def sent(path: str, method: str, body: object = None, name: str | None = "root"):
+        fields = {} if name is None else {"HTTP_AUTHORIZATION": basic(name, "high-water")}
+        return call(app, f"{JOBS}{path}", method, body=json.dumps(body).encode(), **fields)
+
+    return sent
+
+
+def test_a_job_is_submitted_by_who_may(works, send):
+    """Each kind says who that is; the answer says where the job is."""
+    answer = send("", "POST", {"kind": "act", "payload": {"n": 1}, "key": "k", "priority": 3})
+    job = json.loads(answer.body)
+    assert (answer.status, answer.headers["location"]) == (
+        201,
+        "http://server.example/api/v1/jobs/1",
+    )
+    assert (job["payload"], job["key"], job["priority"], job["created_by"]) == (
+        {"n": 1}, "k", 3, "root"
+    )  # fmt: skip
+    assert send("", "POST", {"kind": "write"}, "ann").status == 201
+    assert send("", "POST", {"kind": "act"}, "ann").status in {403, 404}
+    assert send("", "POST", {"kind": "act"}, None).status == 401
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"kind": "none"}, {"kind": "act", "payload": [1]}, {"kind": "act", "priority": 1001},
+     {"kind": "act", "key": ""}, {"kind": "act", "when": "now"},
+     {"kind": "act", "payload": {"a": "\ud800"}}],
+)  # fmt: skip
+def test_a_job_of_no_sense_is_refused(works, send, body):
+    """And none is queued."""
+    assert send("", "POST", body).status == 422
+    assert list(works.jobs.list()) == []
+
+
+def test_a_job_is_done_again(works, send):
+    """As a new one where it has ended; by who may see it."""
+    works.jobs.submit("act")
+    works.jobs.cancel(1)
+    assert json.loads(send("/1/retry", "POST").body)["id"] == 2
+    assert send("/1/retry", "POST", None, "ann").status == 404
+    assert send("/x/retry", "POST").status == 404
+
+
+def test_kinds_are_listed(works, ask):
+    """With what each does; for who has signed in."""
+    kinds = {one["kind"]: one["summary"] for one in ask("/kinds")["items"]}
+    assert {"act", "once", "write"} <= kinds.keys()
+    assert all(kinds.values())
+    ask("/kinds", name=None, status=401)
+
+
+def test_pages_of_jobs_go_on(works, ask):
+    """From the number of the last one."""
+    for _ in range(5):
+        works.jobs.submit("act")
+    first = ask("?limit=2")
+    second = ask(f"?limit=2&cursor={first['next']}")
+    assert [job["id"] for job in first["items"] + second["items"]] == [5, 4, 3, 2]
+    ask("?limit=1001", status=422)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 import attrs
 
@@ -30,7 +30,9 @@ __all__ = [
     "routes",
 ]
 
-_EVERYBODY = "*"
+_EVERYBODY: Final = "*"
+#: Seconds, far beyond any token's.
+_ENDLESS: Final = 10**11
 
 
 @attrs.frozen(kw_only=True)
@@ -150,7 +152,9 @@ def create(session: Session, request: Request) -> Response:
             Rule(subject="*", actions=frozenset(one.actions), pattern=one.pattern)
             for one in wanted.scope
         ]
-    lifetime = None if wanted.lifetime is None else timedelta(seconds=wanted.lifetime)
+    # Whatever is longer than that is too long for the room as well.
+    seconds = None if wanted.lifetime is None else max(min(wanted.lifetime, _ENDLESS), 0)
+    lifetime = None if seconds is None else timedelta(seconds=seconds)
     token, secret = session.accounts.create_token(
         wanted.account or own, wanted.name, rules=rules, lifetime=lifetime
     )
