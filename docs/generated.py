@@ -13,15 +13,16 @@ import click
 from sphinx.application import Sphinx
 
 import repocore
-from repocore import errors, hookspecs
+from repocore import hookspecs
 from repocore.cli import hookspecs as cli_hookspecs
 from repocore.config import describe_settings
-from repocore.http import status_for
+from repocore.plugins.api.openapi import describe
+from repocore.plugins.api.page import errors_by_name, words
 from repocore_web.site import site_routes
 
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
-PAGES = ("hooks", "settings", "routes", "cli", "errors")
+PAGES = ("hooks", "settings", "routes", "cli", "errors", "api")
 
 
 def _document(thing: Any) -> str:
@@ -81,20 +82,61 @@ def _commands(command: click.Command, context: click.Context) -> Iterator[str]:
                 yield from _commands(found, click.Context(found, info_name=name, parent=context))
 
 
+def api() -> Iterator[str]:
+    """From the same document as the page that a server shows of itself."""
+    with tempfile.TemporaryDirectory() as folder, repocore.open_registry(data=folder) as registry:
+        document = describe(registry.routes())
+    yield f"# API\n\n{document['info']['description']}"
+    yield "A server describes itself at `/api/v1/docs`, and for programs at `/api/v1/openapi.json`."
+    for tag in document["tags"]:
+        yield f"## {tag['name']}"
+        for path, methods in document["paths"].items():
+            for method, operation in methods.items():
+                if tag["name"] in operation["tags"]:
+                    yield from _operation(f"{method.upper()} {path}", operation)
+    yield "## Shapes"
+    for name, schema in document["components"]["schemas"].items():
+        yield f"### {name}\n\n{schema['description']}"
+        rows = [
+            (f"`{field}`", words(one), one.get("description", ""))
+            for field, one in schema["properties"].items()
+        ]
+        yield _table(("Field", "Type", "Meaning"), rows)
+
+
+def _operation(title: str, operation: Any) -> Iterator[str]:
+    yield f"### `{title}`\n\n{operation['summary']} {operation['description']}"
+    rows = [
+        (f"`{one['name']}`", one["in"], words(one["schema"]), one["description"])
+        for one in operation.get("parameters", ())
+    ]
+    if rows:
+        yield _table(("Parameter", "In", "Type", "Meaning"), rows)
+    if "requestBody" in operation:
+        [shape, *_] = operation["requestBody"]["content"].values()
+        yield f"Takes: {words(shape['schema'])}."
+    for status, answer in operation["responses"].items():
+        if status.isdecimal():
+            content = answer.get("content", {})
+            told = [words(one["schema"]) if one else f"`{kind}`" for kind, one in content.items()]
+            yield f"Answers {status}: {told[0] if told else 'nothing'}."
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    cells = (" | ".join(cell.replace("|", "\\|") for cell in line) for line in lines)
+    return "\n".join(f"| {line} |" for line in cells)
+
+
 def error_page() -> Iterator[str]:
     yield "# Errors\n\nEverything that repocore raises on purpose, and its status over HTTP."
-    for name in errors.__all__:
-        kind = getattr(errors, name)
-        try:
-            status = status_for(kind())
-        except TypeError:
-            status = status_for(kind("…"))
-        yield f"## {name}\n\n{_fenced(_document(kind))}\n\nStatus: {status}."
+    for name, status, meaning in errors_by_name():
+        yield f"## {name}\n\n{_fenced(meaning)}\n\nStatus: {status}."
 
 
 def write_pages(app: Sphinx) -> None:
     """Write what has changed, so that an unchanged page is not built again."""
-    makers = (hooks, settings, routes, cli, error_page)
+    makers = (hooks, settings, routes, cli, error_page, api)
     for name, make in zip(PAGES, makers, strict=True):
         page = Path(app.srcdir) / "reference" / f"{name}.md"
         text = "\n\n".join(make()) + "\n"
