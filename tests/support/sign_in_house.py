@@ -80,6 +80,8 @@ class Signer:
     published: list[dict[str, Any]] | None = None
     trade: tuple[int, Any] | None = None
     discovery: dict[str, Any] = attrs.field(factory=dict)
+    #: What a code was traded with.
+    traded: list[Asked] = attrs.field(factory=list)
 
     def jwk(self) -> dict[str, Any]:
         public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key()))
@@ -98,7 +100,8 @@ class Signer:
     def token(self) -> str:
         if self.make:
             return self.make(self.right())
-        return jwt.encode(self.right(), self.key, "RS256", headers={"kid": self.kid})
+        body = json.dumps(self.right()).encode()
+        return jwt.api_jws.encode(body, self.key, "RS256", headers={"typ": "JWT", "kid": self.kid})
 
     def answer(self, asked: Asked) -> Any:
         match asked.path:
@@ -114,6 +117,7 @@ class Signer:
             case "/jwks":
                 return 200, {}, {"keys": self.published or [self.jwk()]}
             case "/token":
+                self.traded.append(asked)
                 if self.trade:
                     return self.trade[0], {}, self.trade[1]
                 return 200, {}, {"access_token": "at", "id_token": self.token()}
