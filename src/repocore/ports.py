@@ -26,6 +26,7 @@ from repocore.model import (
 )
 
 __all__ = [
+    "AttestedFormat",
     "BlobWriter",
     "ConfigurableFormat",
     "DocumentOutput",
@@ -220,6 +221,26 @@ class RetainingFormat(Protocol):
     @property
     def lasting(self) -> frozenset[str]:
         """Packages that retention takes nothing of."""
+        ...
+
+
+@runtime_checkable
+class AttestedFormat(Protocol):
+    """A format that keeps attestations beside its files; a `Format` may be one.
+
+    They are a file of the same release, which its record names by a digest, so that they come and
+    go with the release, and are copied with it.
+    """
+
+    def attestations(self, path: FilePath, record: bytes, /) -> FilePath | None:
+        """Where those of a file are, by the record of its release; None where it has none."""
+        ...
+
+    def attest(self, facts: FileFacts, digest: str, /) -> FileFacts:
+        """The facts of the attestations with that sha256, of a file with these facts.
+
+        They tell the path, and record and extra of the release as they are from then on.
+        """
         ...
 
 

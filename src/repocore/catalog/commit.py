@@ -73,12 +73,14 @@ def commit(transaction: Transaction, change: FileChange) -> File | None:
         return file
     _require_parent(transaction, change)
     drafts.lock(transaction, change.repository.id, facts.partition)
-    row = _draft(transaction, change, facts.partition, facts.release)
-    count, removed = _make_room(transaction, change)
+    row = _draft(transaction, change, facts.partition, facts.release, replaced=replaced)
+    count, removed = _make_room(transaction, change, replaced=replaced)
     repositories.charge(transaction, change.repository, -removed, -count)
     if row.released and (replaced or count) and not (facts.mutable or change.may_overwrite):
         raise _refusal(change)
     published = _publish(transaction, change, row, before, replaced=replaced)
+    if row.released and facts.amends:
+        drafts.amend(transaction, row)
     if row.released and published:
         transaction.tell(_file_event(change))
     elif row.released:
@@ -141,15 +143,30 @@ def _require_parent(transaction: Transaction, change: FileChange) -> None:
 
 
 def _draft(
-    transaction: Transaction, change: FileChange, partition: str, release: str
+    transaction: Transaction, change: FileChange, partition: str, release: str, *, replaced: bool
 ) -> ReleaseRow:
     """The row of the file's release, made or brought up to date."""
     facts = change.facts
     row = drafts.find(transaction, change.repository.id, partition, release)
+    if facts.amends and (row is None or row.removed or row.record != facts.amends):
+        message = f"{release} was changed meanwhile; look at it again."
+        raise ConflictError(message)
+    if row is not None and not replaced and _amended(transaction, change, row):
+        return attrs.evolve(row, section=facts.section)
     made = _written(transaction, change, row, partition, release)
     if facts.extra and (facts.sole or row is None or made.record != row.record):
         drafts.keep_extra(transaction, made, facts.extra)
     return made
+
+
+def _amended(transaction: Transaction, change: FileChange, row: ReleaseRow) -> bool:
+    """Whether the same bytes come again of a release that was added to: that is not undone."""
+    if not change.facts.sole or not row.released or row.removed:
+        return False
+    if row.record == change.facts.record:
+        return False
+    address = change.repository.value.address
+    return len(files.of_draft(transaction, row.repository, address, row.partition, row.name)) > 1
 
 
 def _written(
@@ -193,12 +210,20 @@ def _merged(old: bytes, new: bytes) -> bytes:
     return canonical(json.loads(old) | json.loads(new))
 
 
-def _make_room(transaction: Transaction, change: FileChange) -> tuple[int, int]:
-    """Delete what the file takes the place of; returns how many files, and their bytes."""
-    if not change.facts.replaces:
+def _make_room(transaction: Transaction, change: FileChange, *, replaced: bool) -> tuple[int, int]:
+    """Delete what the file takes the place of; returns how many files, and their bytes.
+
+    With other bytes, a file that is the whole release takes the place of all that was added to it.
+    """
+    facts, repository = change.facts, change.repository
+    paths = [str(path) for path in facts.replaces]
+    if facts.sole and replaced and facts.partition is not None and facts.release is not None:
+        address = repository.value.address
+        own = files.of_draft(transaction, repository.id, address, facts.partition, facts.release)
+        paths += [str(file.path) for file in own if file.path != change.path]
+    if not paths:
         return 0, 0
-    paths = [str(path) for path in change.facts.replaces]
-    return files.remove(transaction, files.select_paths(change.repository.id, paths))
+    return files.remove(transaction, files.select_paths(repository.id, paths))
 
 
 def _publish(

@@ -20,6 +20,7 @@ __all__ = [
     "Newest",
     "ReleaseRow",
     "add",
+    "amend",
     "begin_again",
     "beside",
     "draft_of",
@@ -305,6 +306,15 @@ def publish(
     else:
         _change(transaction, _PUBLISH_AT, row, moment=at, **values)
     return serial
+
+
+_AMEND = Statement(lambda _: update(_r).where(_mine).values(changed=bindparam("serial")))
+
+
+def amend(transaction: Transaction, row: ReleaseRow) -> None:
+    """Have documents made anew of a release that keeps its place and its time."""
+    [(serial,)] = transaction.rows(_SERIAL, repository=row.repository, within=row.partition)
+    _change(transaction, _AMEND, row, serial=serial)
 
 
 def _change(transaction: Transaction, statement: Statement, row: ReleaseRow, **values: Any) -> None:

@@ -37,7 +37,7 @@ from repocore.model.events import (
     ReleaseYanked,
     RepositoryChanged,
 )
-from repocore.model.files import Blob, File, FileFacts
+from repocore.model.files import Attested, Blob, File, FileFacts
 from repocore.model.identities import Identity
 from repocore.model.jobs import Job, JobOutput, JobProgress, JobState, Payload
 from repocore.model.paths import FilePath, check_segment
@@ -52,6 +52,7 @@ __all__ = [
     "Action",
     "Anonymous",
     "ApiKey",
+    "Attested",
     "AuditQuery",
     "AuditRecord",
     "AuditReport",

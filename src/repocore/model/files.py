@@ -9,7 +9,7 @@ import attrs
 from repocore.model.digest import BlobKey, Checksums
 from repocore.model.paths import FilePath
 
-__all__ = ["Blob", "File", "FileFacts"]
+__all__ = ["Attested", "Blob", "File", "FileFacts"]
 
 
 @attrs.frozen(kw_only=True)
@@ -20,6 +20,20 @@ class Blob:
     checksums: Checksums
     size: int
     touched_at: datetime
+
+
+@attrs.frozen(kw_only=True)
+class Attested:
+    """What somebody says of a file that comes: attestations (CEP 27), as a JSON array of bundles.
+
+    ``urls`` are those that the repository has, of which an attestation may name one; None where
+    the file comes out of another repository of this registry.
+    """
+
+    bundles: bytes
+    urls: tuple[str, ...] | None
+    #: How many others the file has already.
+    others: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -52,6 +66,10 @@ class FileFacts:
     record: bytes = b"{}"
     #: Bytes of the format's own, ready for its documents; kept beside the record.
     extra: bytes = b""
+    #: What comes with it; for those who may refuse it.
+    attested: Attested | None = None
+    #: The record that the release has to have when this file adds to what documents say of it.
+    amends: bytes = b""
 
 
 @attrs.frozen(kw_only=True)

@@ -10,8 +10,16 @@ from repocore.catalog import drafts, files, releases
 from repocore.catalog.commit import FileChange
 from repocore.catalog.rows import StoredRepository
 from repocore.errors import RejectedError, ReleaseMissingError, StorageError
-from repocore.model import Action, File, FileFacts, Release, split_address
-from repocore.ports import Format
+from repocore.model import (
+    Action,
+    Attested,
+    File,
+    FileFacts,
+    FilePath,
+    Release,
+    split_address,
+)
+from repocore.ports import AttestedFormat, Format
 from repocore.registry.blobs import refer_all
 from repocore.registry.context import Context
 from repocore.registry.uploading import Stored, Uploading
@@ -30,6 +38,8 @@ class _Source:
     files: Sequence[File]
     section: str
     extra: bytes
+    #: Attestations of the others.
+    beside: frozenset[FilePath] = frozenset()
 
 
 def copy_releases(
@@ -51,7 +61,9 @@ def copy_releases(
     for one in found:
         scope = (one.release.package, one.release.version)
         stored = context.find(target, action, scope)
-        changes += [_change(uploading, stored, format_, one, file) for file in one.files]
+        kept = _kept(context, stored, one)
+        own = [file for file in one.files if file.path not in kept]
+        changes += [_change(uploading, stored, format_, one, file) for file in own]
     # What hangs on something comes after it, what announces a release last; else in one order.
     changes.sort(key=_order)
     made = refer_all(context, changes)
@@ -87,8 +99,41 @@ def _read(
                 raise RejectedError(message)
             own = files.of_release(connection, repository.id, source, partition, name)
             section, extra = drafts.beside(connection, repository.id, partition, name)
-            found.append(_Source(release, own, section, extra))
+            beside = _beside(format_, release, own)
+            found.append(_Source(release, own, section, extra, beside))
     return found
+
+
+def _beside(format_: Format, release: Release, own: Sequence[File]) -> frozenset[FilePath]:
+    """Where the attestations of a release's files are."""
+    if not isinstance(format_, AttestedFormat):
+        return frozenset()
+    places = {format_.attestations(file.path, release.record) for file in own}
+    return frozenset(file.path for file in own if file.path in places)
+
+
+def _kept(context: Context, stored: StoredRepository, one: _Source) -> frozenset[FilePath]:
+    """The attestations that are not copied, because the target has their file with its own."""
+    if not one.beside:
+        return one.beside
+    release, address = one.release, stored.value.address
+    with context.services.catalog.snapshot() as connection:
+        there = files.of_release(connection, stored.id, address, release.partition, release.name)
+    bytes_ = {(file.path, file.digest) for file in one.files if file.path not in one.beside}
+    own = {(file.path, file.digest) for file in there}
+    return one.beside if bytes_ <= own != bytes_ else frozenset()
+
+
+def _attested(uploading: Uploading, format_: Format, one: _Source, file: File) -> Attested | None:
+    """What was attested of a file that is copied."""
+    if not one.beside or not isinstance(format_, AttestedFormat):
+        return None
+    place = format_.attestations(file.path, one.release.record)
+    for other in one.files:
+        if other.path == place:
+            with uploading.storage.open(other.key) as stream:
+                return Attested(bundles=stream.read(), urls=None)
+    return None
 
 
 def _change(
@@ -103,5 +148,9 @@ def _change(
         media_type=file.media_type,
     )
     content = Stored(uploading.storage, file.key, file.size)
-    uploading.validate(stored, file.path, content, facts)
+    if file.path not in one.beside:  # with what it is beside, that is looked at
+        facts = attrs.evolve(facts, attested=_attested(uploading, format_, one, file))
+        uploading.validate(stored, file.path, content, facts)
+    else:
+        facts = attrs.evolve(facts, amends=one.release.record)
     return uploading.change(stored, file.path, file.key, file.size, facts, format_)

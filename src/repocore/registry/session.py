@@ -6,6 +6,7 @@ from typing import Any
 
 from repocore.model import Action, Principal, Resource
 from repocore.registry.accounts import Accounts
+from repocore.registry.attesting import Attestations
 from repocore.registry.audit import Audit
 from repocore.registry.auditing import Upkeep
 from repocore.registry.context import Context
@@ -43,6 +44,11 @@ class Session:
     def files(self) -> Files:
         """The files of its repositories."""
         return Files(self._context)
+
+    @property
+    def attestations(self) -> Attestations:
+        """What was attested of them."""
+        return Attestations(self._context)
 
     @property
     def releases(self) -> Releases:

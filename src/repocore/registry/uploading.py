@@ -26,6 +26,7 @@ from repocore.errors import (
 from repocore.http import Readable
 from repocore.model import (
     Action,
+    Attested,
     BlobKey,
     Checksums,
     Digest,
@@ -62,6 +63,8 @@ class Upload:
     named: bool = False
     #: Whether it is withdrawn from the first moment: of releases of one file.
     yanked: bool = False
+    #: What comes with it; `Attestations.put` takes it in.
+    attested: Attested | None = None
 
 
 @attrs.frozen
@@ -186,6 +189,7 @@ class Uploading:
         with stage(services.storage, upload.stream, sums, bounds) as staged:
             staged.checksums.require(upload.announced)
             facts = upload.facts or _inspected(format_, upload, staged)
+            facts = attrs.evolve(facts, attested=upload.attested)
             path = facts.path or path
             if (facts.package, facts.version) != (expected.package, expected.version):
                 message = f"The content is not the package that {path} names."

@@ -6,6 +6,8 @@ The partition is the subdir, the release's name is the file's.  A channel also h
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
@@ -23,13 +25,16 @@ from repocore.plugins.conda.patches import (
     PATCH_SECTION,
     parse_instructions,
 )
+from repocore.plugins.conda.records import ATTESTATIONS, Extra, canonical, pack_shard
 from repocore.plugins.conda.settings import CondaSettings, channel_options
 from repocore.plugins.conda.versions import version_key
 from repocore.ports import StagedContent
 
-__all__ = ["CondaFormat"]
+__all__ = ["CondaFormat", "is_attestations"]
 
 _JSON: Final = "application/json"
+#: Where clients look for the attestations of a package: beside it, by their sha256.
+_SIGNATURES = re.compile(r"(.+\.(?:conda|tar\.bz2))\.sigs\.[0-9a-f]{64}\Z")
 
 
 class CondaFormat:
@@ -51,6 +56,9 @@ class CondaFormat:
 
     def inspect(self, path: FilePath, content: StagedContent) -> FileFacts:
         """Open a package, once; raises `InvalidPackageError` with the reason."""
+        if is_attestations(path):
+            message = "Attestations are sent with their package, or to /api/v1/attestations."
+            raise InvalidPackageError(message)
         if path.parts[-1] != PATCH_FILE:
             subdir, file = parse_path(path)
             return inspect_package(file, content, self._limits, subdir=subdir)
@@ -77,8 +85,34 @@ class CondaFormat:
         return None, None
 
     def whole(self, draft: DraftRelease, files: Sequence[File]) -> bool:
-        """Whether its file is there."""
-        return len(files) == 1
+        """Whether its file is there, and the attestations that its record names."""
+        path = FilePath((draft.partition, draft.name))
+        return {path, self.attestations(path, draft.record)} - {None} <= {
+            file.path for file in files
+        }
+
+    def attestations(self, path: FilePath, record: bytes, /) -> FilePath | None:
+        """Beside the package, by the digest that the record has; None where it has none."""
+        if path.name == PATCH_FILE or ATTESTATIONS.encode() not in record:
+            return None
+        digest = json.loads(record).get(ATTESTATIONS)
+        return None if digest is None else _beside(path, digest)
+
+    def attest(self, facts: FileFacts, digest: str, /) -> FileFacts:
+        """Have the record of a package name its attestations; raises `RejectedError` for others."""
+        if facts.partition is None or facts.release is None or facts.section == PATCH_SECTION:
+            raise RejectedError("Only packages have attestations.")
+        record = json.loads(facts.record) | {ATTESTATIONS: digest}
+        extra = Extra.unpack(facts.extra)
+        shard = pack_shard(record, extra.known_run_exports())
+        return attrs.evolve(
+            facts,
+            path=_beside(FilePath((facts.partition, facts.release)), digest),
+            record=canonical(record),
+            extra=attrs.evolve(extra, shard=shard).pack(),
+            media_type=_JSON,
+            sole=False,
+        )
 
     def sort_key(self, version: str) -> bytes:
         """The order of conda (CEP 33)."""
@@ -90,6 +124,15 @@ class CondaFormat:
             channel_options(options)
         except ConfigurationError as error:
             raise RejectedError(str(error)) from error
+
+
+def _beside(path: FilePath, digest: str) -> FilePath:
+    return FilePath((*path.parts[:-1], f"{path.name}.sigs.{digest}"))
+
+
+def is_attestations(path: FilePath) -> bool:
+    """Whether a path is one of attestations."""
+    return _SIGNATURES.match(path.name) is not None
 
 
 # Clients ask for the same packages again and again.
@@ -106,6 +149,10 @@ def _located(path: FilePath) -> FileFacts:
             sole=True,
             section=PATCH_SECTION,
         )
+    named = _SIGNATURES.match(path.name)
+    if named is not None:
+        package = _located(FilePath((*path.parts[:-1], named[1])))
+        return attrs.evolve(package, media_type=_JSON, sole=False)
     subdir, file = parse_path(path)
     return FileFacts(
         partition=subdir,

@@ -13,10 +13,9 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple, cast
 
 import attrs
-import msgpack
 
 from repocore.errors import InvalidPackageError
-from repocore.plugins.conda.records import Extra, canonical, pack_shard, splice_shard
+from repocore.plugins.conda.records import Extra, canonical, pack_shard
 from repocore.ports import Listed, ReleaseQuery
 
 __all__ = [
@@ -139,7 +138,7 @@ class Instructions:
         extra = Extra.unpack(release.extra)
         fields = self.fields(release.name)
         record = self.record(release.name, release.record)
-        exports = _run_exports(extra)
+        exports = extra.known_run_exports()
         known = extra.run_exports
         if _RUN_EXPORTS in fields:
             exports = fields[_RUN_EXPORTS]
@@ -155,11 +154,6 @@ NOTHING: Final = Instructions()
 def _is_in(name: str, names: frozenset[str]) -> bool:
     # A name of the older kind means its twin too; one of the newer kind means itself.
     return name in names or (name.endswith(_V2) and name.removesuffix(_V2) + _V1 in names)
-
-
-def _run_exports(extra: Extra) -> Mapping[str, Any] | None:
-    entries = cast("Any", msgpack).unpackb(splice_shard(extra.shard, 0))
-    return entries.get(_RUN_EXPORTS)
 
 
 def instructions_of(query: ReleaseQuery) -> Instructions:
@@ -316,5 +310,5 @@ def _view(instructions: Instructions, release: Listed) -> dict[str, Any]:
     if release.name in instructions.names:
         release = instructions.release(release)
     view: dict[str, Any] = json.loads(release.record)
-    view[_RUN_EXPORTS] = _run_exports(Extra.unpack(release.extra))
+    view[_RUN_EXPORTS] = Extra.unpack(release.extra).known_run_exports()
     return view

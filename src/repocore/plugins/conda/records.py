@@ -16,6 +16,7 @@ import msgpack
 from repocore.model import Checksums
 
 __all__ = [
+    "ATTESTATIONS",
     "SERVERS_FIELDS",
     "STAMP",
     "Extra",
@@ -29,11 +30,14 @@ __all__ = [
 #: The field of a record with the time at which a server indexed it, in milliseconds (CEP 47).
 STAMP: Final = "indexed_timestamp"
 
+#: The field of a record with the sha256 of the package's attestations.
+ATTESTATIONS: Final = "attestations_sha256"
+
 #: What a record has from its server, or not at all, whatever the package says: where it lies, when
 #: it came, what was found out about it.
 SERVERS_FIELDS: Final = frozenset(
     {
-        "attestations_sha256",
+        ATTESTATIONS,
         "channel",
         "fn",
         "legacy_bz2_md5",
@@ -65,7 +69,7 @@ _LEFT_OUT: Final = SERVERS_FIELDS | {
     "ucs",
 }
 
-_DIGESTS: Final = ("md5", "sha256")
+_DIGESTS: Final = (ATTESTATIONS, "md5", "sha256")
 _MICROSECONDS: Final = 1000
 _STAMP_KEY: Final = bytes((0xA0 | len(STAMP),)) + STAMP.encode()  # msgpack: a string of < 32 bytes
 # A key and the shortest value, which make the header count what is spliced in their place.
@@ -166,6 +170,10 @@ class Extra:
     def pack(self) -> bytes:
         """One text of bytes, that `unpack` reads."""
         return _pack([self.shard, self.run_exports, self.channeldata])
+
+    def known_run_exports(self) -> dict[str, Any] | None:
+        """The run exports that the shard has; None where nobody knows them."""
+        return cast("Any", msgpack).unpackb(splice_shard(self.shard, 0)).get("run_exports")
 
     @classmethod
     def unpack(cls, packed: bytes) -> Self:
