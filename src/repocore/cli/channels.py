@@ -26,7 +26,15 @@ if TYPE_CHECKING:  # what needs an extra is loaded by the command that runs
     from repocore.plugins.conda.patches import Change
     from repocore.plugins.conda.uploading import Outcome
 
-__all__ = ["COMMANDS", "channel_address", "conda", "import_channel_", "patch", "upload"]
+__all__ = [
+    "COMMANDS",
+    "channel_address",
+    "conda",
+    "extra",
+    "import_channel_",
+    "patch",
+    "upload",
+]
 
 _MISSING = "Conda channels need more packages: pip install 'repocore[conda]'."
 #: The variable that a token is read from where no other is named.
@@ -34,7 +42,7 @@ _TOKEN = "REPOCORE_TOKEN"  # noqa: S105 - the name of a variable
 
 
 @contextmanager
-def _extra() -> Generator[None]:
+def extra() -> Generator[None]:
     """Loads what needs zstandard and msgpack, which other commands do without."""
     try:
         yield
@@ -78,7 +86,7 @@ def import_channel_(
     file that is not the one in the index is left out. Nothing in the folder is changed; what is
     there already is passed over, so run it again whenever it was cut off, or something has come.
     """
-    with _extra():
+    with extra():
         from repocore.plugins.conda.channel_tree import ChannelTree  # noqa: PLC0415
         from repocore.plugins.conda.importing import import_channel  # noqa: PLC0415
     tree = ChannelTree.at(folder.expanduser().absolute())
@@ -169,7 +177,7 @@ def upload(  # noqa: PLR0913 - its options
 
     Interrupted, it goes on when it is repeated. The exit status is 1 if one of them failed.
     """
-    with _extra():
+    with extra():
         from repocore.plugins.conda.remote_channel import RemoteChannel  # noqa: PLC0415
         from repocore.plugins.conda.uploading import store_files, upload_files  # noqa: PLC0415
     if "://" in channel:
@@ -227,7 +235,7 @@ def patch(state: State, channel: str, source: Path, *, subdir: str | None, dry_r
     SOURCE is a patch_instructions.json, a folder with one in each subdir, or a package that holds
     the same. Records stay as they are; indexes show them with the patches.
     """
-    with _extra():
+    with extra():
         from repocore.plugins.conda import patch_packages  # noqa: PLC0415
     address = channel_address(channel)
     with state.session() as session:

@@ -48,7 +48,7 @@ _COMMANDS: Final = {
     "retention": ("retention", "Delete old releases that no policy keeps."),
     "job": ("jobs", "Show, start, cancel and repeat background work."),
     "worker": ("jobs", "Run background work in this process."),
-    "import": ("channels", "Take over what another server has kept."),
+    "import": ("quetz", "Take over what another server has kept."),
     "conda": ("channels", "Upload packages to a channel, and patch what it says of them."),
     "export": ("repositories", "Write a repository as a plain tree of files."),
     "config": ("upkeep", "Show the settings, and the file that they are read from."),

@@ -17,6 +17,7 @@ from repocore.registry import Session
 
 __all__ = [
     "OWN_ROLES",
+    "WORDS",
     "Held",
     "bind",
     "channel_role",

@@ -36,6 +36,7 @@ __all__ = [
     "identifier",
     "key_account",
     "key_accounts",
+    "keys_of",
     "me",
     "profile",
     "put_role",
@@ -63,18 +64,19 @@ def accounts_of(session: Session) -> dict[str, Account]:
     return {account.name: account for account in house.accounts.list()}
 
 
-def _keys_of(owner: str) -> str:
+def keys_of(owner: str) -> str:
+    """How the names of the accounts begin that the keys of somebody have."""
     return f"{KEY_ACCOUNT}{hashlib.sha256(owner.encode()).hexdigest()[:12]}-"
 
 
 def key_account(owner: str) -> str:
     """A name for the account of a key that somebody makes; nobody has it yet."""
-    return f"{_keys_of(owner)}{secrets.token_hex(6)}"
+    return f"{keys_of(owner)}{secrets.token_hex(6)}"
 
 
 def key_accounts(session: Session, owner: str) -> list[str]:
     """The accounts of the keys with roles that somebody has made."""
-    start = _keys_of(owner)
+    start = keys_of(owner)
     return [name for name in accounts_of(session) if name.startswith(start)]
 
 
