@@ -35,6 +35,7 @@ _COMMANDS: Final = {
     "user": ("accounts", "Add, list, change and remove accounts."),
     "group": ("accounts", "Put accounts into groups, and take them out."),
     "token": ("accounts", "Create, list and revoke API tokens."),
+    "identity": ("identities", "Say which accounts elsewhere are which accounts here."),
     "rule": ("accounts", "Say who may do what, where."),
     "role": ("access", "Give roles to people and machines."),
     "access": ("access", "Say why somebody may do something, and who may."),
