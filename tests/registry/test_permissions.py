@@ -106,3 +106,15 @@ def test_an_explanation_is_the_decision(rule) -> None:
             for action in (Action.READ, Action.WRITE):
                 found = admin.permissions.explain(name, action, MAIN)
                 assert found.allowed == session.allowed(action, MAIN)
+
+
+def test_a_narrow_token_asks_about_nobody(house) -> None:
+    """Not even about its own account: what it does not reach, it does not learn of."""
+    house.allow("user:ann", "all", "conan/main/**")
+    scope = (Rule(subject="*", actions=frozenset({Action.READ}), pattern="conan/main/**"),)
+    explain = house.as_("ann", scope=scope).permissions.explain
+    with pytest.raises(AccessDeniedError):
+        explain("ann", Action.READ, Resource("conan", "main"))
+    assert (
+        house.as_("ann").permissions.explain("ann", Action.READ, Resource("conan", "main")).allowed
+    )

@@ -81,7 +81,9 @@ class Permissions:
     def _require(self, name: str | None, resource: Resource) -> None:
         context = self._context
         context.enter()
-        if name is not None and name == context.principal.name:
+        principal = context.principal
+        # A narrow token learns nothing of what it does not reach.
+        if name is not None and name == principal.name and principal.scope is None:
             return
         if resource.repository is not None and context.allowed(Action.MANAGE, resource):
             return

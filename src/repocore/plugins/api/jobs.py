@@ -154,6 +154,7 @@ def routes() -> Iterable[Route[Session]]:
 
 def list_jobs(session: Session, request: Request) -> Response:
     """List one's jobs, or all for an administrator, the newest first."""
+    _signed_in(session)
     query = read_query(request, JobsQuery)
     page = page_of(session, query, int)
     before = page.after[0] if page.after else query.before
