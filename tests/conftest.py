@@ -26,7 +26,7 @@ settings.load_profile(
 
 # Tests of these folders and files start whole servers and clients, or try very many cases.  What
 # they reach is no measure of the tests beside the code, and tracing would take half as long again.
-UNTRACED = {"clients", "docs", "kill", "machines", "memory", "promises", "servers"}
+UNTRACED = {"access", "clients", "docs", "kill", "machines", "memory", "promises", "servers"}
 UNTRACED |= {"test_moving.py", "test_serving.py"}
 # Where coverage tells a process that is started from a test to trace itself.
 TRACING = "COVERAGE_PROCESS_CONFIG"

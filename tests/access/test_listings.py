@@ -140,8 +140,11 @@ def principal(name: str | None, scope) -> Principal:
     return Principal(name=name, groups=groups, scope=scope if name else None, via="test")
 
 
+# Each example asks some forty requests.
 _few = settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=settings.default.max_examples // 4,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
