@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
+from typing import Final
 
 from repocore.http import Admits, Request, Response, Route
+from repocore.model import Action
 from repocore.registry import Registry, Session
 
-__all__ = ["front", "health", "ready", "site_routes"]
+__all__ = ["front", "health", "ready", "repository", "site_routes"]
+
+#: Names of packages on the page of a repository, and versions that are looked at for them.
+_SHOWN: Final = 200
+_MOST: Final = 5_000
 
 
 def health(_session: Session, _request: Request) -> Response:
@@ -36,14 +43,33 @@ def front(session: Session, request: Request) -> Response:
     return Response.text("\n".join([*lines, ""]))
 
 
+def repository(session: Session, request: Request) -> Response:
+    """Say what a repository is, and which packages it has: the first of them."""
+    fields = request.fields
+    found = session.repositories.get(f"{fields['format']}/{fields['name']}")
+    names = (name for name, _ in session.releases.packages(found.address))
+    shown = list(islice(dict.fromkeys(islice(names, _MOST)), _SHOWN + 1))
+    lines = [
+        f"{found.address}  {found.description}".rstrip(),
+        "",
+        "Give your package client this URL:",
+        f"  {request.base_url}/{found.address}",
+        "",
+        f"Packages ({'more than ' if len(shown) > _SHOWN else ''}{min(len(shown), _SHOWN)}):",
+        *(f"  {name}" for name in shown[:_SHOWN]),
+    ]
+    return Response.text("\n".join([*lines, ""]))
+
+
 def site_routes(registry: Registry) -> Iterator[Route[Session]]:
-    """Every route of the site; without pages (``web.pages``) there is no front page."""
+    """Every route of the site; without pages (``web.pages``) there are no pages."""
     for template, handler, admits in (
         ("/healthz", health, Admits.ANYONE),
         ("/readyz", ready, Admits.ANYONE),
         ("/", front, Admits.READERS),
+        ("/{format}/{name}", repository, Action.READ),
     ):
-        if template == "/" and not registry.settings.web.pages:
+        if handler in {front, repository} and not registry.settings.web.pages:
             continue
         summary = (handler.__doc__ or "").strip().splitlines()[0]
         yield Route(

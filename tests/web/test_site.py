@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import sqlite3
 
 import pytest
+from tests_manifest import manifest
 
+import repocore
 from repocore.errors import StorageError
 
 
@@ -51,3 +54,34 @@ def test_front_page_does_not_repeat_a_token(site):
     text = site.call(f"/t/{secret}/").text
     assert "conan/main" in text
     assert secret not in text
+
+
+@pytest.mark.parametrize("path", ["/conan/main", "/conan/main/"])
+def test_the_page_of_a_repository(site, path):
+    """What it is, which URL clients take, and which packages it has; with and without a slash."""
+    admin = site.admin
+    admin.repositories.configure("conan/main", description="What we build.")
+    for name in ("zlib", "bzip2"):
+        base = f"{name}/1.3/_/_/r1/export"
+        admin.files.put("conan/main", f"{base}/conanfile.py", io.BytesIO(b"x"))
+        lines = io.BytesIO(manifest("conanfile.py"))
+        admin.files.put("conan/main", f"{base}/conanmanifest.txt", lines)
+    refused = site.call(path)
+    assert refused.status in {401, 404}
+    rule = repocore.Rule(
+        subject="*", actions=frozenset({repocore.Action.READ}), pattern="conan/main/bzip2"
+    )
+    admin.accounts.add_rule(rule)
+    told = site.call(path)
+    assert told.status == 200, told.text
+    assert told.text.splitlines() == [
+        "conan/main  What we build.",
+        "",
+        "Give your package client this URL:",
+        "  http://server.example/conan/main",
+        "",
+        "Packages (1):",
+        "  bzip2",
+    ]
+    missing = site.call(path.replace("main", "void"))
+    assert missing.status in {401, 404}
