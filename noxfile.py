@@ -16,7 +16,7 @@ PROJECT = ".[server,postgres,testing,dev]"
 FIRST_PYTHON = "3.11"
 PYTHONS = [FIRST_PYTHON, "3.12", "3.13", "3.14"]
 OLDER_CONAN = "conan==2.12.*"  # at least a year older than the newest that we test
-OPTIONAL = ("htpasswd", "ldap", "pam")  # extras that plugins of ours want
+OPTIONAL = ("htpasswd", "ldap", "oauth", "pam")  # extras that plugins of ours want
 WORKERS = str(min(os.cpu_count() or 1, 8))
 
 # Whole here means: each branch of these is run by a test, on every change.
@@ -140,6 +140,18 @@ def clients(session: nox.Session) -> None:
     session.env["REPOCORE_TEST_VENVS"] = f"{session.create_tmp()}/older"
     session.env["REPOCORE_CONAN_CLIENTS"] = os.pathsep.join(["newest", f"{older}/bin/conan"])
     session.run("pytest", "-n", WORKERS, "-m", "clients", "tests/clients", *session.posargs)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Sign in through a real Chromium with a real OpenID provider, which npm installs here."""
+    session.install("-e", PROJECT)
+    session.install("playwright")
+    node = session.create_tmp()
+    command = ("npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", node)
+    session.run(*command, "oidc-provider@^9", external=True)
+    session.env["REPOCORE_TEST_NODE"] = node
+    session.run("pytest", "-m", "browser", "tests/browser", *session.posargs)
 
 
 @nox.session

@@ -86,6 +86,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "repocore.plugins.conan.logins": "tests/plugins/conan/test_legacy.py",
     "repocore.plugins.conan.settings": "tests/plugins/conan/test_legacy.py",
     "repocore.plugins.conan.transfers": "tests/plugins/conan/test_routes_v1.py",
+    "repocore.plugins.oauth.pages": "tests/plugins/oauth/test_routes.py",
     "repocore.model.events": "tests/registry/test_relay.py",
     "repocore.model.files": "tests/registry/test_files.py",
     "repocore.config.retention": "tests/registry/test_retention.py",

@@ -94,6 +94,56 @@ THREATS: dict[str, tuple[str, tuple[str, ...]]] = {
         "names that are ours alone",
         ("web/test_app.py::test_there_are_no_other_names",),
     ),
+    "T13": (
+        "signed tokens that are not what they seem",
+        (
+            "plugins/oauth/test_id_tokens.py::test_nobody_has_signed_it",
+            "plugins/oauth/test_id_tokens.py::test_what_is_public_does_not_sign",
+            "plugins/oauth/test_id_tokens.py::test_a_symmetric_key_of_the_provider_is_none",
+            "plugins/oauth/test_id_tokens.py::test_a_token_brings_no_keys",
+            "plugins/oauth/test_id_tokens.py::test_a_name_of_a_key_is_only_a_name",
+            "plugins/oauth/test_id_tokens.py::test_wrong_claims_are_refused",
+            "plugins/oauth/test_id_tokens.py::test_clocks_may_differ_a_little",
+        ),
+    ),
+    "T20": (
+        "people whom nobody may name",
+        (
+            "web/test_visitors.py::test_nobody_else_names_anybody",
+            "web/test_visitors.py::test_a_name_that_was_added_to_is_refused",
+            "web/test_visitors.py::test_without_the_settings_nobody_is_named",
+        ),
+    ),
+    "T21": (
+        "cookies, and forms from elsewhere",
+        (
+            "web/test_visitors.py::test_a_change_has_to_be_meant",
+            "web/test_visitors.py::test_no_route_changes_anything_by_a_cookie_alone",
+            "plugins/oauth/test_flows.py::test_the_cookie_is_kept_close",
+            "plugins/oauth/test_flows.py::test_the_session_is_a_new_one",
+            "plugins/oauth/test_routes.py::test_a_form_from_elsewhere_signs_nobody_in",
+            "browser/test_sign_in.py::test_another_site_changes_nothing",
+        ),
+    ),
+    "T22": (
+        "sign-in with others: whose answer it is, and where it leads",
+        (
+            "plugins/oauth/test_flows.py::test_an_answer_is_good_once",
+            "plugins/oauth/test_flows.py::test_another_browser_is_refused",
+            "plugins/oauth/test_flows.py::test_the_code_is_traded_with_what_only_we_know",
+            "plugins/oauth/test_flows.py::test_next_leads_nowhere_else",
+        ),
+    ),
+    "T31": (
+        "addresses that the server must not connect to",
+        (
+            "registry/test_egress.py::test_addresses_inside_are_not_public",
+            "registry/test_egress.py::test_spellings_of_this_machine_are_refused",
+            "registry/test_egress.py::test_other_urls_are_refused",
+            "registry/test_upstream.py::test_the_checked_address_is_connected_to",
+            "registry/test_upstream.py::test_each_redirect_is_checked",
+        ),
+    ),
     "T42": (
         "ranges and their conditions",
         (
