@@ -123,7 +123,7 @@ class Repositories:
         changes = {name: value for name, value in given.items() if value is not None}
         event = RepositoryChanged(repository=address, change="configured", by=context.by)
 
-        def work(transaction: Transaction) -> None:
+        def work(transaction: Transaction) -> Repository:
             before = repositories.hold(transaction, stored.id)
             if before is None:
                 raise RepositoryMissingError
@@ -134,9 +134,9 @@ class Repositories:
             if changed.options != before.options:
                 documents.renew(transaction, stored.id)
             transaction.emit(event, before=_fields(before), after=_fields(changed))
+            return changed
 
-        context.write(work)
-        return self.get(address)
+        return context.write(work)
 
     def _options(self, kind: str, options: Mapping[str, Any] | None) -> Mapping[str, Any]:
         """Options that the format accepts."""

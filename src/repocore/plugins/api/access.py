@@ -236,7 +236,7 @@ def explain(session: Session, request: Request) -> Response:
     view = ExplanationView(
         allowed=found.allowed, action=query.action, tier=found.tier, text=found.text
     )
-    return Response.json(plain(view))
+    return tagged(request, view)
 
 
 def who(session: Session, request: Request) -> Response:

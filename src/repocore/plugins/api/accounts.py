@@ -161,15 +161,16 @@ def me(session: Session, request: Request) -> Response:
 
 def list_accounts(session: Session, request: Request) -> Response:
     """List the accounts, by name."""
-    query = read_query(request, PageQuery)
+    session.require(Action.ADMIN, Resource())
+    page = page_of(session, read_query(request, PageQuery), str)
     found = session.accounts.list()
-    page = page_of(session, query, str)
     start = bisect.bisect_right(found, page.after[0], key=lambda one: one.name) if page.after else 0
     return answer_page(request, page, found[start:], lambda one: (one.name,), AccountView.of)
 
 
 def add(session: Session, request: Request) -> Response:
     """Make an account."""
+    session.require(Action.ADMIN, Resource())
     wanted = read_body(request, NewAccount)
     made = session.accounts.add(
         wanted.name,
@@ -214,7 +215,6 @@ def remove(session: Session, request: Request) -> Response:
 def set_password(session: Session, request: Request) -> Response:
     """Set the password of an account; everybody may set their own."""
     name = request.fields["account"]
-    require_match(request, lambda: _view(session, request))
     session.accounts.get(name)
     session.accounts.set_password(name, read_body(request, NewPassword).password)
     return Response(204)
@@ -222,9 +222,9 @@ def set_password(session: Session, request: Request) -> Response:
 
 def list_groups(session: Session, request: Request) -> Response:
     """List the groups that have members, by name."""
-    query = read_query(request, PageQuery)
+    session.require(Action.ADMIN, Resource())
+    page = page_of(session, read_query(request, PageQuery), str)
     found = session.accounts.groups()
-    page = page_of(session, query, str)
     after = page.after[0] if page.after else ""
     names = [name for name in sorted(found) if name > after]
 

@@ -91,6 +91,7 @@ def routes() -> Iterable[Route[Session]]:
 
 def list_files(session: Session, request: Request) -> Response:
     """List the files of a repository that one may read, by path."""
+    session.repositories.get(address_of(request))
     query = read_query(request, FilesQuery)
     page = page_of(session, query, str)
     after = page.after[0] if page.after else ""

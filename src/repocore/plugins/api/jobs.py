@@ -207,7 +207,7 @@ def output(session: Session, request: Request) -> Response:
     state = session.jobs.get(number).state
     written = session.jobs.output(number, after=after)
     view = JobOutputView(text=written.text, after=written.after, ended=state.ended, state=state)
-    return Response.json(plain(view))
+    return tagged(request, view)
 
 
 def _signed_in(session: Session) -> None:

@@ -90,10 +90,14 @@ def describe(routes: Iterable[Route[Session]], url: str = "/") -> dict[str, Any]
     """
     schemas = Schemas()
     paths: dict[str, dict[str, Any]] = {}
-    for route in routes:
-        if is_described(route):
-            path = _FIELD.sub(r"{\1}", route.template)
-            paths.setdefault(path, {})[route.method.lower()] = _operation(route, schemas)
+    described = [route for route in routes if is_described(route)]
+    tagged = {route.template for route in described if _is_tagged(route)}
+    for route in described:
+        operation = _operation(route, schemas)
+        if route.template in tagged:
+            operation.setdefault("parameters", []).extend(_conditions(route))
+        path = _FIELD.sub(r"{\1}", route.template)
+        paths.setdefault(path, {})[route.method.lower()] = operation
     problem = {
         "type": "object",
         "description": "What went wrong (RFC 9457).",
@@ -137,7 +141,7 @@ def _operation(route: Route[Session], schemas: Schemas) -> dict[str, Any]:
         "tags": [_tag(_FIELD.sub(r"{\1}", route.template))],
         "x-permission": permission.value,
     }
-    parameters = [*_path(route), *_query(route, schemas), *_conditions(route)]
+    parameters = [*_path(route), *_query(route, schemas)]
     if parameters:
         operation["parameters"] = parameters
     if route.body is not None:
@@ -175,15 +179,25 @@ def _query(route: Route[Session], schemas: Schemas) -> Iterable[dict[str, Any]]:
         }
 
 
+def _is_tagged(route: Route[Session]) -> bool:
+    """Whether it shows one thing, with a tag; what other plugins do of that, they do not say."""
+    ours = route.handler.__module__.startswith(f"{__name__.rpartition('.')[0]}.")
+    return ours and route.method == "GET" and isinstance(route.answers.get(200), type)
+
+
 def _conditions(route: Route[Session]) -> Iterable[dict[str, Any]]:
-    if route.method not in {"PATCH", "PUT", "DELETE"} or "{number}" in route.template:
-        return
-    about = "The ETag of what is to be changed; for another state the answer is 412."
-    yield {"name": "If-Match", "in": "header", "description": about, "schema": {"type": "string"}}
+    """The conditions of RFC 9110 that mean something to a method."""
+    if route.method == "GET":
+        yield _condition("If-None-Match", "The ETag of what one has; the answer to it is 304.")
+    if route.method in {"PATCH", "PUT", "DELETE"}:
+        about = "The ETag of what is to be changed; for another state the answer is 412."
+        yield _condition("If-Match", about)
     if route.method == "PUT":
-        about = "`*`: only where it is not there yet."
-        schema = {"type": "string", "enum": ["*"]}
-        yield {"name": "If-None-Match", "in": "header", "description": about, "schema": schema}
+        yield _condition("If-None-Match", "`*`: only where it is not there yet, else 412.")
+
+
+def _condition(name: str, about: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": about, "schema": {"type": "string"}}
 
 
 def _body(route: Route[Session], body: type, schemas: Schemas) -> dict[str, Any]:

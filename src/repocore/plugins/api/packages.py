@@ -77,6 +77,7 @@ def routes() -> Iterable[Route[Session]]:
 
 def list_packages(session: Session, request: Request) -> Response:
     """List the packages of a repository that one may read, by name."""
+    session.repositories.get(address_of(request))
     query = read_query(request, PackagesQuery)
     page = page_of(session, query, str, str)
     after = (page.after[0], page.after[1]) if page.after else ("", "")
@@ -115,6 +116,7 @@ def show(session: Session, request: Request) -> Response:
 
 def list_versions(session: Session, request: Request) -> Response:
     """List the versions of a package, in the order of its format; the last is the latest."""
+    session.repositories.get(address_of(request))
     page = page_of(session, read_query(request, PageQuery), str, str)
     after = page.after or ("", "")
     format_ = session.registry.formats.get(request.fields["format"])

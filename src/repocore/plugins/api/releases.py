@@ -168,6 +168,7 @@ def routes() -> Iterable[Route[Session]]:
 
 def list_releases(session: Session, request: Request) -> Response:
     """List the releases of a repository that one may read, by partition and name."""
+    session.repositories.get(address_of(request))
     query = read_query(request, ReleasesQuery)
     page = page_of(session, query, str, str)
     found = _wanted(session, address_of(request), query, page.after or ("", ""))

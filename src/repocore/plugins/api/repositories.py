@@ -10,7 +10,7 @@ import attrs
 
 from repocore.errors import PluginError, PreconditionFailedError
 from repocore.http import Admits, Request, Response, Route
-from repocore.model import Action, Policy, Repository, Resource
+from repocore.model import Action, Policy, Repository, Resource, split_address
 from repocore.plugins.api.answering import require_match, tagged
 from repocore.plugins.api.describing import route
 from repocore.plugins.api.paging import answer_page, page_of
@@ -205,6 +205,7 @@ def show(session: Session, request: Request) -> Response:
 def change(session: Session, request: Request) -> Response:
     """Change what is sent of a repository, and keep the rest (RFC 7396)."""
     address = address_of(request)
+    session.require(Action.MANAGE, Resource(*split_address(address)))
     sent = read_changes(request, RepositoryChanges)
     for left in reversed(range(_TRIES)):
         old = session.repositories.get(address)
@@ -237,6 +238,7 @@ def _changes(old: Repository, sent: Mapping[str, Any]) -> dict[str, Any]:
 def delete(session: Session, request: Request) -> Response:
     """Delete a repository with all it holds."""
     address = address_of(request)
+    session.require(Action.ADMIN, Resource(*split_address(address)))
 
     def current() -> RepositoryView:
         return RepositoryView.of(session, request, session.repositories.get(address))

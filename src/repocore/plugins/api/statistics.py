@@ -11,7 +11,7 @@ import attrs
 from repocore.errors import NotAuthenticatedError
 from repocore.http import Admits, Request, Response, Route
 from repocore.model import Action
-from repocore.plugins.api.answering import plain
+from repocore.plugins.api.answering import tagged
 from repocore.plugins.api.describing import route
 from repocore.plugins.api.reading import address_of
 from repocore.registry import Session, Usage
@@ -59,7 +59,7 @@ def routes() -> Iterable[Route[Session]]:
     )
 
 
-def everything(session: Session, _request: Request) -> Response:
+def everything(session: Session, request: Request) -> Response:
     """Count what is in the repositories that one manages."""
     if session.principal.anonymous:
         raise NotAuthenticatedError
@@ -68,10 +68,10 @@ def everything(session: Session, _request: Request) -> Response:
         repositories=tuple(UsageView.of(one) for one in report.repositories),
         total=UsageView.of(report.total),
     )
-    return Response.json(plain(view))
+    return tagged(request, view)
 
 
 def of_repository(session: Session, request: Request) -> Response:
     """Count what is in a repository, and how much it is used."""
     [usage] = session.statistics.usage(address_of(request)).repositories
-    return Response.json(plain(UsageView.of(usage)))
+    return tagged(request, UsageView.of(usage))
