@@ -29,5 +29,6 @@ DEFAULT_PLUGINS: Final = (
     "repocore.plugins.conan.legacy",
     "repocore.plugins.conan.logins",
     "repocore.plugins.conda",
+    "repocore.plugins.attestations",
     "repocore.plugins.quetz",
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
@@ -37,7 +37,6 @@ from repocore.registry.uploading import Stored, Upload, Uploading
 __all__ = ["Attestations"]
 
 _TRIES: Final = 5
-_NOTHING: Final = b"[]"
 
 
 class Attestations:
@@ -50,28 +49,38 @@ class Attestations:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def put(self, address: str, upload: Upload, bundles: bytes, urls: Sequence[str]) -> File:
-        """Store a file with a bundle, or an array of them: both at once, or neither.
+    def put(
+        self,
+        address: str,
+        upload: Upload,
+        bundles: Callable[[], Sequence[bytes]],
+        urls: Sequence[str],
+    ) -> File:
+        """Store a file with what was attested of it: both at once, or neither.
 
-        ``urls`` are those of the repository, of which a bundle may name one as its target.
-        Requires WRITE.  The same bytes again change nothing, and get what bundles they lack.
-        Raises what `Files.put` raises, and `RejectedError` for what is no array of bundles.
+        ``bundles`` is asked when the file has arrived, and returns texts that are a bundle each, or
+        an array of them; none is fine.  ``urls`` are those of the repository, of which a bundle may
+        name one as its target.  Requires WRITE.  The same bytes again change nothing, and get what
+        bundles they lack.  Raises what `Files.put` raises, and `RejectedError` for other texts.
         """
-        new = _array(bundles)
-        upload = attrs.evolve(upload, attested=_attested(new, urls))
+        new: list[Any] = []
+
+        def arrived() -> Attested | None:
+            new.extend(_array(*bundles()))
+            return _attested(new, urls) if new else None
+
+        upload = attrs.evolve(upload, attested=arrived)
         services = self._context.services
-        format_ = self._format(address)
         with Uploading(self._context).staged(address, upload) as (staged, change):
             services.step("staged")
-            if self._is_there(change, staged):
+            if not new or self._is_there(change, staged):
                 file = publish(self._context, [(staged, change)])[0]
             else:
                 facts = attrs.evolve(change.facts, amends=change.facts.record)
-                with self._staged(format_, change, facts, canonical(new)) as beside:
-                    file = publish(self._context, [(staged, change), beside])[0]
-                services.step("relayed")
-                return file
-        return self.add(address, file.path, bundles, urls)
+                beside = self._staged(self._format(address), change, facts, canonical(new))
+                with beside as also:
+                    return publish(self._context, [(staged, change), also])[0]
+        return self._added(address, file.path, new, urls) if new else file
 
     def add(self, address: str, path: str | FilePath, bundles: bytes, urls: Sequence[str]) -> File:
         """Add a bundle, or an array of them, to a file that is published; returns that file.
@@ -81,7 +90,13 @@ class Attestations:
         `ConflictError` where others add to it all the time.
         """
         path = FilePath.parse(path)
+        Uploading(self._context).writable(address, path)  # before anything is said of the text
         new = _array(bundles)
+        if not new:
+            raise RejectedError("There is no attestation in the array.")
+        return self._added(address, path, new, urls)
+
+    def _added(self, address: str, path: FilePath, new: list[Any], urls: Sequence[str]) -> File:
         for turn in range(_TRIES):
             try:
                 return self._add(address, path, new, urls)
@@ -204,15 +219,15 @@ def _refuse(constant: str) -> None:
     raise ValueError(constant)
 
 
-def _array(text: bytes) -> list[Any]:
-    """The bundles of a text, each once; raises `RejectedError`."""
-    try:
-        value = json.loads(text, parse_constant=_refuse)
-        found = cast("list[Any]", value) if isinstance(value, list) else [value]
-        canonical(found)
-    except (ValueError, RecursionError) as error:
-        message = "The attestation is no JSON: send a Sigstore bundle, or an array of them."
-        raise RejectedError(message) from error
-    if not found:
-        raise RejectedError("There is no attestation in the array.")
+def _array(*texts: bytes) -> list[Any]:
+    """The bundles of some texts, each once; raises `RejectedError`."""
+    found: list[Any] = []
+    for text in texts:
+        try:
+            value = json.loads(text, parse_constant=_refuse)
+            canonical(value)
+        except (ValueError, RecursionError) as error:
+            message = "The attestation is no JSON: send a Sigstore bundle, or an array of them."
+            raise RejectedError(message) from error
+        found += cast("list[Any]", value) if isinstance(value, list) else [value]
     return [one for at, one in enumerate(found) if one not in found[:at]]

@@ -63,8 +63,8 @@ class Upload:
     named: bool = False
     #: Whether it is withdrawn from the first moment: of releases of one file.
     yanked: bool = False
-    #: What comes with it; `Attestations.put` takes it in.
-    attested: Attested | None = None
+    #: Asked for what came with it, once it has arrived: of `Attestations.put`.
+    attested: Callable[[], Attested | None] | None = None
 
 
 @attrs.frozen
@@ -189,7 +189,8 @@ class Uploading:
         with stage(services.storage, upload.stream, sums, bounds) as staged:
             staged.checksums.require(upload.announced)
             facts = upload.facts or _inspected(format_, upload, staged)
-            facts = attrs.evolve(facts, attested=upload.attested)
+            if upload.attested is not None:
+                facts = attrs.evolve(facts, attested=upload.attested())
             path = facts.path or path
             if (facts.package, facts.version) != (expected.package, expected.version):
                 message = f"The content is not the package that {path} names."

@@ -20,6 +20,7 @@ from repocore.errors import (
 )
 from repocore.http import FileContent, Request, Response, Route
 from repocore.model import Action, Anonymous, Digest, FilePath
+from repocore.plugins.conda.channels import is_attestations
 from repocore.plugins.conda.filenames import parse_path
 from repocore.plugins.conda.patch_packages import apply_patch_package, patch_changes
 from repocore.plugins.conda.patches import PATCH_FILE
@@ -65,6 +66,8 @@ def hiding(handler: Handler) -> Handler:
 def _read(session: Session, request: Request) -> Response:
     """Send a package or a document of the channel."""
     content = session.files.content(request.repository, request.fields["path"])
+    if is_attestations(content.file.path):
+        content = attrs.evolve(content, served=_uncounted)
     return Response(200, content, tuple(_fields(session, request, content)))
 
 
@@ -75,10 +78,15 @@ def _get(session: Session, request: Request) -> Response:
     return _read(session, attrs.evolve(request, repository=address, base_url=base))
 
 
+def _uncounted() -> None:
+    """Who looks at attestations has not fetched the package yet."""
+
+
 def _fields(session: Session, request: Request, content: FileContent) -> Iterable[tuple[str, str]]:
-    if content.serial is None:
+    beside = is_attestations(content.file.path)
+    if content.serial is None and not beside:
         return  # a package: the server's own fields are right
-    if content.file.mutable:
+    if content.file.mutable and not beside:
         yield _ASKED
         yield "X-Repocore-Serial", str(content.serial)
     else:
