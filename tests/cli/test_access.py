@@ -82,3 +82,19 @@ def test_rules_list_what_comes_with_roles(stocked) -> None:
     [row] = [one for one in stocked.json("rule", "list") if one["role"]]
     assert (row["tier"], row["role"]) == ("role", "viewer")
     assert "role viewer" in stocked("rule", "list").stdout
+
+
+def test_what_is_not_there_is_said(stocked) -> None:
+    """On stderr, where a role is bound or somebody is asked about; a name of another format is
+    none of this one.
+    """
+    said = stocked("role", "bind", "viewer", "user:amm", "conda/mian").stderr
+    assert "there is no account amm" in said
+    assert "there is no repository conda/mian" in said
+    said = stocked("access", "explain", "amm", "read", "conna/main").stderr
+    assert "there is no account amm" in said
+    assert "there is no format conna" in said
+    assert stocked("access", "who", "conan/main").stderr == ""
+    assert "there is no repository conda/other" in stocked("access", "who", "conda/other").stderr
+    assert stocked("access", "explain", "ann", "admin", "site").stderr == ""
+    assert stocked("role", "bind", "viewer", "group:dev").stderr == ""

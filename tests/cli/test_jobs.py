@@ -64,6 +64,7 @@ def test_jobs_are_listed(choir):
         choir("job", "run", "sing")
     choir("job", "run", "gc")
     choir("job", "cancel", "1")
+    assert "Job 1 had ended before: cancelled." in choir("job", "cancel", "1").stderr
     assert [one["id"] for one in choir.json("job", "list")] == [3, 2, 1]
     assert [one["id"] for one in choir.json("job", "list", "--state", "cancelled")] == [1]
     assert [one["id"] for one in choir.json("job", "list", "--kind", "gc")] == [3]

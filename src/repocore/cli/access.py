@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from repocore.cli.doubts import warn
 from repocore.cli.output import State, command, command_group, show, table
 from repocore.model import Action, Binding, Role, action_of, actions_of, parse_resource
 
@@ -75,6 +76,7 @@ def bind(state: State, name: str, subject: str, pattern: str) -> None:
     """
     with state.session(make=True) as session:
         made = session.roles.bind(Binding(subject=subject, role=name, pattern=pattern))
+        warn(session, subject, pattern)
     show(state, made, f"{subject} holds {name} on {pattern} (binding {made.id}).")
 
 
@@ -114,9 +116,9 @@ def explain(state: State, who: str, groups: Sequence[str], **given: Any) -> None
     """
     name = None if who == "anonymous" else who.removeprefix("user:")
     with state.session() as session:
-        found = session.permissions.explain(
-            name, action_of(given["action"]), parse_resource(given["what"]), groups
-        )
+        what = parse_resource(given["what"])
+        found = session.permissions.explain(name, action_of(given["action"]), what, groups)
+        warn(session, name and f"user:{name}", given["what"] if what.format else "**")
     show(state, found, found.text)
 
 
@@ -125,7 +127,9 @@ def explain(state: State, who: str, groups: Sequence[str], **given: Any) -> None
 def who(state: State, what: str) -> None:
     """List who may do what with WHAT; for each, the tiers that decide."""
     with state.session() as session:
-        found = list(session.permissions.who(parse_resource(what)))
+        resource = parse_resource(what)
+        found = list(session.permissions.who(resource))
+        warn(session, None, what if resource.format else "**")
     rows = [
         (one.name, _actions(one.actions), ",".join(dict.fromkeys(why.tier for why in one.why)))
         for one in found

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from repocore.cli.doubts import warn
 from repocore.cli.output import State, command, command_group, show, table
 from repocore.config import parse_duration, scope_rule
 from repocore.errors import RejectedError
 from repocore.model import Account, Effect, Rule, Tier, Token, actions_of
-
-if TYPE_CHECKING:  # SQLAlchemy takes half a second, which --help must not
-    from repocore.registry import Session
 
 __all__ = [
     "COMMANDS",
@@ -270,27 +268,8 @@ def add_rule(state: State, position: int | None, **given: Any) -> None:
     )
     with state.session(make=True) as session:
         stored = session.accounts.add_rule(made, position=position)
-        for doubt in _doubts(session, made):
-            click.echo(f"WARNING: {doubt}", err=True)
+        warn(session, made.subject, made.pattern)
     show(state, stored, f"Added rule {stored.id}.")
-
-
-def _doubts(session: Session, made: Rule) -> Iterator[str]:
-    """Why a rule may match nothing, as one that is mistyped does; it may come to match later."""
-    kind, _, name = made.subject.partition(":")
-    accounts = session.accounts
-    if kind == "user" and all(account.name != name for account in accounts.list()):
-        yield f"there is no account {name}; only another authenticator could sign in as that."
-    elif kind == "group" and name not in accounts.groups():
-        yield f"nobody is in a group {name}."
-    first, _, rest = made.pattern.partition("/")
-    formats = session.registry.formats
-    if first not in formats and first not in {"*", "**"}:
-        yield f"there is no format {first}; there are {', '.join(sorted(formats))}."
-    second = rest.partition("/")[0]
-    names = {repository.name for repository in session.repositories.list()}
-    if first in formats and second not in names and "*" not in second:
-        yield f"there is no repository {first}/{second}."
 
 
 @command("list")

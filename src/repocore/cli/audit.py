@@ -41,8 +41,8 @@ def audit() -> None:
 
 
 def _query(given: dict[str, Any]) -> AuditQuery:
-    times = {name: _time(given.pop(name)) for name in ("since", "until")}
-    return AuditQuery(**given, **times)
+    since, until = _time(given.pop("since")), _time(given.pop("until"))
+    return AuditQuery(since=since, until=until, **given)
 
 
 def _time(text: str | None) -> datetime | None:

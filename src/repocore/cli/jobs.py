@@ -60,7 +60,10 @@ def show_(state: State, number: int) -> None:
 def cancel(state: State, number: int) -> None:
     """Cancel a job: a queued one at once, a running one as soon as it can be ended."""
     with state.session() as session:
+        before = session.jobs.get(number)
         _show(state, session.jobs.cancel(number))
+    if before.state.ended:
+        click.echo(f"Job {number} had ended before: {before.state.value}.", err=True)
 
 
 @command()
