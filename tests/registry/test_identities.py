@@ -82,6 +82,22 @@ def test_an_identity_has_one_account(admin):
     assert admin.identities.find("hub", "42").account == "ann"
 
 
+def test_an_account_is_made_with_its_identity(admin):
+    """Both or neither: nobody is locked out by an account that is theirs by name only."""
+    admin.identities.make("hub", "7", "zoe", "zoe@team.example", {"name": "Zoe"})
+    assert admin.identities.find("hub", "7").account == "zoe"
+    assert admin.accounts.get("zoe").email == "zoe@team.example"
+    with pytest.raises(AlreadyExistsError):
+        admin.identities.make("hub", "8", "zoe", "", {})
+    with pytest.raises(AlreadyExistsError):
+        admin.identities.make("hub", "7", "zelda", "", {})
+    assert admin.identities.find("hub", "8") is None
+    assert "zelda" not in {account.name for account in admin.accounts.list()}
+    for subject, name in (("", "x"), ("9", "a b")):
+        with pytest.raises(RejectedError):
+            admin.identities.make("hub", subject, name, "", {})
+
+
 def test_an_account_takes_its_identities_with_it(admin):
     """Whoever gets the name next is not that person."""
     admin.identities.link("hub", "42", "ann")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from repocore.catalog import Transaction, accounts, identities
 from repocore.errors import AccessDeniedError, AlreadyExistsError, MissingError, RejectedError
-from repocore.model import AccountChanged, Action, Identity, Resource
+from repocore.model import AccountChanged, Action, Identity, Resource, check_account_name
 from repocore.registry.context import Context
 
 __all__ = ["Identities"]
@@ -49,9 +49,7 @@ class Identities:
         identity is another account's, and `RejectedError` for one of a machine.
         """
         self._require()
-        if not subject or len(subject) > _LONGEST or not subject.isprintable():
-            message = f"What a provider calls somebody has 1 to {_LONGEST} characters."
-            raise RejectedError(message)
+        _check_subject(subject)
         event = AccountChanged(
             account=account, change=f"identity of {provider} linked", by=self._context.by
         )
@@ -78,6 +76,34 @@ class Identities:
             message = "The identity was unlinked just now."
             raise MissingError(message)
         return found
+
+    def make(
+        self, provider: str, subject: str, name: str, email: str, profile: Mapping[str, str]
+    ) -> None:
+        """Make an account for an identity that is nobody's, both or neither.
+
+        Raises `AlreadyExistsError` where the name is taken, or the identity is somebody's by now,
+        and `RejectedError` for a name or a subject that cannot be.
+        """
+        self._require()
+        check_account_name(name)
+        _check_subject(subject)
+        by = self._context.by
+        added = AccountChanged(account=name, change="added", by=by)
+        linked = AccountChanged(account=name, change=f"identity of {provider} linked", by=by)
+
+        def work(transaction: Transaction) -> None:
+            key = (provider, subject)
+            if not accounts.add_account(transaction, name, None, email):
+                message = f"There is an account {name} already."
+                raise AlreadyExistsError(message)
+            if not identities.add_identity(transaction, key, name, profile):
+                message = "That identity is an account's already."
+                raise AlreadyExistsError(message)
+            transaction.emit(added, after={"email": email, "service": False, "groups": []})
+            transaction.emit(linked, after={"provider": provider, "subject": subject})
+
+        self._context.write(work)
 
     def unlink(self, provider: str, subject: str) -> Identity:
         """Forget an identity; its account may, too.  Raises `MissingError`."""
@@ -109,3 +135,9 @@ class Identities:
     def _find(self, provider: str, subject: str) -> Identity | None:
         with self._context.services.catalog.snapshot() as connection:
             return identities.find_identity(connection, provider, subject)
+
+
+def _check_subject(subject: str) -> None:
+    if not subject or len(subject) > _LONGEST or not subject.isprintable():
+        message = f"What a provider calls somebody has 1 to {_LONGEST} characters."
+        raise RejectedError(message)

@@ -73,13 +73,26 @@ def _check_allowed(settings: ProviderSettings, profile: Profile) -> None:
 
 
 def _account(session: Session, settings: ProviderSettings, profile: Profile) -> Account:
-    found = session.identities.find(settings.name, profile.subject)
+    key = (settings.name, profile.subject)
+    found = session.identities.find(*key)
     if found is not None:
         return session.accounts.get(found.account)
     name = _of_email(session, profile) if settings.link == "email" else None
-    if name is None:
-        name = _new(session, settings, profile)
-    session.identities.link(settings.name, profile.subject, name, profile.facts)
+    if name is not None:
+        session.identities.link(*key, name, profile.facts)
+        return session.accounts.get(name)
+    name = _new_name(settings, profile)
+    email = profile.email if profile.verified else ""
+    try:
+        session.identities.make(*key, name, email, profile.facts)
+    except AlreadyExistsError as error:
+        # Another window of theirs may have been first.  Else: whoever is called so there is not
+        # whoever is called so here.
+        found = session.identities.find(*key)
+        if found is None:
+            message = f"There is an account {name} already; ask an administrator to link it to you."
+            raise AccessDeniedError(message) from error
+        name = found.account
     return session.accounts.get(name)
 
 
@@ -96,24 +109,16 @@ def _of_email(session: Session, profile: Profile) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _new(session: Session, settings: ProviderSettings, profile: Profile) -> str:
+def _new_name(settings: ProviderSettings, profile: Profile) -> str:
     if not settings.create:
         message = "There is no account for you here; ask an administrator to link one."
         raise AccessDeniedError(message)
     name = _STRANGE.sub("-", profile.username).strip(_ENDS)[:_LONGEST]
     try:
-        check_account_name(name)
+        return check_account_name(name)
     except RejectedError as error:
         message = "No account can bear your name there; ask an administrator to link one."
         raise AccessDeniedError(message) from error
-    email = profile.email if profile.verified else ""
-    try:
-        session.accounts.add(name, email=email)
-    except AlreadyExistsError as error:
-        # Whoever is called so there is not whoever is called so here.
-        message = f"There is an account {name} already; ask an administrator to link it to you."
-        raise AccessDeniedError(message) from error
-    return name
 
 
 def _regroup(session: Session, account: Account, wanted: set[str], known: Iterable[str]) -> None:
