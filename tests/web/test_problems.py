@@ -126,7 +126,7 @@ def test_the_words_of_a_handler_are_kept(open_site):
         assert elsewhere.headers["content-type"].startswith("text/plain")
 
 
-@pytest.mark.parametrize("path", ["/api/v1", "/api/v1/nothing", "/t/rpc-x/api/v1/nothing/at/all"])
+@pytest.mark.parametrize("path", ["/api/v1/nothing", "/t/rpc-x/api/v1/nothing/at/all"])
 def test_nobody_is_at_that_address(site, path):
     """As a problem, below the API only."""
     assert told(site.call(path))["type"] == "/api/v1/docs#MissingError"

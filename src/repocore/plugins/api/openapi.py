@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from repocore.http import Admits, Route
+from repocore.model import Action
 from repocore.plugins.api.describing import TOP
 from repocore.plugins.api.schemas import Schemas
 from repocore.plugins.api.shapes import Listing, members
@@ -147,7 +148,8 @@ def _operation(route: Route[Session], schemas: Schemas) -> dict[str, Any]:
     if route.body is not None:
         operation["requestBody"] = _body(route, route.body, schemas)
     operation["responses"] = _answers(route, schemas)
-    anyone = permission in {Admits.ANYONE, Admits.READERS}
+    # Rules may let anybody read.
+    anyone = permission in {Admits.ANYONE, Admits.READERS, Action.READ}
     operation["security"] = [*({name: []} for name in _SECURITY), *([{}] if anyone else [])]
     return operation
 
