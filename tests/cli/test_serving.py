@@ -62,6 +62,16 @@ def test_password_of_the_environment(serve):
     assert get(served.port, "/conan/main/v2/users/authenticate", "high-water")[0] == 200
 
 
+def test_the_prefix_is_told(serve):
+    """What clients are given is where it is answered."""
+    served = serve(REPOCORE__WEB__PREFIX="/packages")
+    base = f"http://127.0.0.1:{served.port}/packages"
+    assert served.said["url"] == base
+    assert served.said["repositories"]["conan/main"] == f"{base}/conan/main"
+    assert get(served.port, "/packages/conan/main/v1/ping")[0] == 200
+    assert get(served.port, "/conan/main/v1/ping")[0] == 404
+
+
 @pytest.mark.parametrize("local", [True, False])
 def test_rule_that_opens_reading_is_printed(tmp_path, local):
     """Where others can reach it nobody reads unasked; what would change that is said, and does."""
