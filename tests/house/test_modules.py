@@ -110,6 +110,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "repocore.registry.context": "tests/registry/test_accounts.py",
     "repocore.registry.counting": "tests/registry/test_auditing.py",
     "repocore.registry.passwords": "tests/registry/test_accounts.py",
+    "repocore.registry.key_sets": "tests/plugins/oauth/test_id_tokens.py",
     "repocore.registry.queueing": "tests/registry/test_jobs.py",
     "repocore.registry.reporting": "tests/registry/test_working.py",
     "repocore.registry.repositories": "tests/registry/test_registry.py",

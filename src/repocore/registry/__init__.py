@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from repocore.registry.access import Access
 from repocore.registry.auditing import CheckReport, CollectReport
+from repocore.registry.key_sets import SIGNATURES, KeySet
 from repocore.registry.passwords import TOKEN_PREFIX, hash_password, verify_password
 from repocore.registry.registry import Registry
 from repocore.registry.releases import AT_ONCE
@@ -20,12 +21,14 @@ from repocore.registry.working import Claim, Worker
 
 __all__ = [
     "AT_ONCE",
+    "SIGNATURES",
     "TOKEN_PREFIX",
     "Access",
     "CheckReport",
     "Claim",
     "CollectReport",
     "Downloads",
+    "KeySet",
     "Outdated",
     "Registry",
     "RetentionReport",

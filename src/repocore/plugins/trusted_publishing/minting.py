@@ -23,9 +23,8 @@ from repocore.errors import (
     UpstreamUnavailableError,
 )
 from repocore.model import External, Principal
-from repocore.plugins.oauth.id_tokens import ALGORITHMS, KeySet
 from repocore.plugins.trusted_publishing.settings import PublisherSettings
-from repocore.registry import Registry, UpstreamClient
+from repocore.registry import SIGNATURES, KeySet, Registry, UpstreamClient
 
 __all__ = ["Mint"]
 
@@ -85,7 +84,7 @@ class Mint:
         mine = [one for one in self._publishers if one.issuer == issuer]
         if not mine:
             raise NotAuthenticatedError(_UNKNOWN)
-        if algorithm not in ALGORITHMS or "crit" in header:
+        if algorithm not in SIGNATURES or "crit" in header:
             raise NotAuthenticatedError(_WRONG)
         proved = False
         for publisher in mine:
