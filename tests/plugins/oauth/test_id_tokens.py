@@ -14,7 +14,8 @@ from sign_in_house import Signer, admin_of, oidc, sign_in
 from stand_in import stand_in
 
 from repocore.errors import NotAuthenticatedError, UpstreamUnavailableError
-from repocore.plugins.oauth.id_tokens import KeySet, verify_id_token
+from repocore.plugins.oauth.id_tokens import verify_id_token
+from repocore.registry import KeySet
 
 jwt = pytest.importorskip("jwt")
 ec = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ec")

@@ -18,9 +18,9 @@ from repocore.errors import (
     NotAuthenticatedError,
     UpstreamUnavailableError,
 )
-from repocore.plugins.oauth.id_tokens import ALGORITHMS, KeySet, verify_id_token
+from repocore.plugins.oauth.id_tokens import verify_id_token
 from repocore.plugins.oauth.profiles import Profile, profile_of
-from repocore.registry import UpstreamClient
+from repocore.registry import SIGNATURES, KeySet, UpstreamClient
 
 __all__ = ["Attempt", "Provider"]
 
@@ -293,6 +293,6 @@ def _verified_email(listed: Any) -> str:
 def _need_cryptography() -> None:
     from jwt.algorithms import get_default_algorithms  # noqa: PLC0415 - looked at only here
 
-    if ALGORITHMS[0] not in get_default_algorithms():
+    if SIGNATURES[0] not in get_default_algorithms():
         message = "Sign-in with others needs cryptography; pip install 'repocore[oauth]'."
         raise ConfigurationError(message)
