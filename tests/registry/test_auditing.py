@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from repocore import AccessDeniedError, BlobKey, RejectedError
 
@@ -133,3 +134,23 @@ def test_upkeep_is_for_administrators(house, reader) -> None:
     for refused in (reader.upkeep.check, reader.upkeep.collect):
         with pytest.raises(AccessDeniedError):
             refused()
+
+
+def test_tokens_that_ended_long_ago_are_forgotten(house) -> None:
+    """Those of jobs of a CI would be very many; what may be of use is kept."""
+    accounts = house.admin.accounts
+    accounts.add("ann")
+    made = [accounts.create_token("ann", name)[0] for name in ("live", "revoked", "ended")]
+    short, _ = accounts.create_token("ann", "short", lifetime=timedelta(minutes=1))
+    accounts.revoke_token(made[1].id)
+    accounts.revoke_token(made[2].id)
+    old = 91 * 86_400_000_000
+
+    def work(transaction) -> None:
+        for column, token in (("revoked_at", made[2]), ("expires_at", short)):
+            change = f"UPDATE tokens SET {column} = {column} - {old} WHERE id = {token.id}"
+            transaction.execute(text(change))
+
+    house.registry._services.catalog.write(work)
+    house.admin.upkeep.collect()
+    assert [token.name for token in accounts.tokens("ann")] == ["live", "revoked"]

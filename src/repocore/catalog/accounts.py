@@ -25,6 +25,7 @@ __all__ = [
     "find_account",
     "find_token",
     "foreign_prefix",
+    "forget_tokens",
     "groups",
     "keys",
     "list_accounts",
@@ -202,6 +203,15 @@ def remove_token(transaction: Transaction, number: int) -> None:
     """Delete a token, as if it had never been."""
     transaction.execute(delete(_t).where(_t.c.id == number))
     transaction.bump_access(rules=False, repositories=False)
+
+
+def forget_tokens(transaction: Transaction, older: int) -> int:
+    """Delete tokens that ended more than so many microseconds ago; how many.
+
+    The records of changes still tell of them.
+    """
+    ended = func.coalesce(_t.c.revoked_at, _t.c.expires_at)
+    return transaction.execute(delete(_t).where(ended < now() - older)).rowcount
 
 
 def use_token(transaction: Transaction, number: int) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 
 import attrs
 
-from repocore.catalog import blobs, documents, downloads, releases
+from repocore.catalog import accounts, blobs, documents, downloads, releases
 from repocore.catalog.rows import micros_of, time_of
 from repocore.errors import RejectedError, StorageError
 from repocore.model import Action, BlobKey, Hasher, Resource
@@ -24,6 +24,8 @@ __all__ = ["CheckReport", "CollectReport", "Upkeep"]
 
 #: Problems beyond that number are counted, not listed.
 _LISTED: Final = 1000
+#: How long a token is kept that has ended: jobs of a CI leave one each time.
+_ENDED_TOKENS: Final = micros_of(timedelta(days=90))
 
 
 @attrs.frozen(kw_only=True)
@@ -163,6 +165,7 @@ class Upkeep:
         tombstones = services.catalog.write(lambda t: releases.forget_tombstones(t, lifetime))
         superseded = micros_of(limits.document_lifetime)
         services.catalog.write(lambda t: documents.forget_superseded(t, superseded))
+        services.catalog.write(lambda t: accounts.forget_tokens(t, _ENDED_TOKENS))
         progress.start(None, "Deleting content that nothing names")
         collected = collect_blobs(services, micros_of(span), progress)
         progress.start(None, "Looking for leftovers")
