@@ -16,7 +16,7 @@ _HIDDEN: Final = "***"
 _SECRETS = re.compile(
     r"""
     (?P<path>/(?:t|%74)/)[^/\s?"']+
-    | (?P<query>[?&](?:signature|token|access_token|password)=)[^&\s"']+
+    | (?P<query>[?&](?:signature|token|access_token|password|code|state)=)[^&\s"']+
     | (?P<header>\bauthorization\s*[:=]\s*["']?(?:(?:basic|bearer|token)\s+)?)[^\s"',]+
     | (?P<scheme>\b(?:basic|bearer)\s+)[A-Za-z0-9._~+/=-]{8,}
     | (?P<token>\brpc-)[A-Za-z0-9-]+

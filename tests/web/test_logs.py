@@ -52,3 +52,9 @@ def test_traceback_keeps_its_margin():
         lines = describe(error).split("\n")
     assert all(line.startswith("  | ") for line in lines)
     assert not any("\x1b" in line or "canary" in line for line in lines)
+
+
+def test_what_a_sign_in_comes_back_with_is_hidden():
+    """A code and a state are good once, and a log is not where to try."""
+    told = redact("GET /auth/house/callback?code=abc.def&state=x-1&iss=https%3A%2F%2Fa HTTP/1.1")
+    assert told == "GET /auth/house/callback?code=***&state=***&iss=https%3A%2F%2Fa HTTP/1.1"

@@ -83,6 +83,15 @@ def test_a_cookie_that_is_worth_nothing_is_none(door, cookie):
     assert door.ask("/auth/login", HTTP_COOKIE=f"repocore_session={cookie}").status == 200
 
 
+def test_an_old_cookie_is_no_guess(door):
+    """However often a browser sends it, nobody at its address is kept out."""
+    token = door.cookie()
+    door.admin.sign_ins.end(token)
+    for _ in range(150):
+        assert door.ask(HTTP_COOKIE=f"repocore_session={token}").status == 401
+    assert door.ask(HTTP_AUTHORIZATION=basic("ann", "right")).status == 200
+
+
 def test_two_cookies_are_none(door):
     """A neighbour's domain may have set one of them."""
     ann, bob = door.cookie(), door.cookie("bob")

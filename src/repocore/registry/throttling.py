@@ -88,6 +88,10 @@ class Throttle:
             )
 
     def _bounds(self, credentials: Credentials, source: str) -> dict[str, attempts.Bound]:
+        # A cookie's session is signed: one that has ended is no guess, and a browser sends it
+        # again with each picture of a page.
+        if isinstance(credentials, External) and credentials.provider == "session":
+            return {}
         settings = self._settings
         address = _network(source)
         name = _name(credentials)
