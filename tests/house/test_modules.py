@@ -101,7 +101,6 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "repocore.plugins.quetz.contents": "tests/plugins/quetz/test_packages.py",
     "repocore.plugins.quetz.moving": "tests/cli/test_quetz.py",
     "repocore.plugins.quetz.moving_packages": "tests/cli/test_quetz.py",
-    "repocore.plugins.quetz.old_database": "tests/cli/test_quetz.py",
     "repocore.plugins.quetz.server_roles": "tests/plugins/quetz/test_members.py",
     "repocore.plugins.quetz.settings": "tests/plugins/quetz/test_terms.py",
     "repocore.ports": "the contracts in tests/contracts",

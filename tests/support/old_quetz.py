@@ -69,6 +69,12 @@ class OldDeployment:
             )
         connection.close()
 
+    def run(self, statement: str) -> None:
+        """One statement."""
+        with sqlite3.connect(self.folder / "quetz.sqlite") as connection:
+            connection.execute(statement)
+        connection.close()
+
     def delete(self, table: str, **equal: Any) -> None:
         """Every row with these values."""
         where = " AND ".join(f'"{name}" = ?' for name in equal)
@@ -111,16 +117,17 @@ class OldDeployment:
         self.insert("api_keys", key=secret, user_id=user, owner_id=owner or user, **values)
 
     def package(
-        self, channel: str, one: Packaged, *, downloads: int = 0, file: bool = True
+        self, channel: str, one: Packaged, *, downloads: int | None = 0, file: bool = True
     ) -> None:
         """A row, and its file."""
         index = {**one.index, "sha256": one.sha256, "size": len(one.content)}
+        counted = {} if downloads is None else {"download_count": downloads}
         self.insert(
             "package_versions",
             id=uuid.uuid4().bytes, channel_name=channel, package_name=one.index["name"],
             package_format="conda", platform=one.subdir, version=one.index["version"],
             build_string=one.index["build"], build_number=0, size=len(one.content),
-            version_order=0, download_count=downloads, filename=one.file, info=json.dumps(index),
+            version_order=0, **counted, filename=one.file, info=json.dumps(index),
             time_created=CAME, time_modified=CAME,
         )  # fmt: skip
         if file:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 
 from repocore.catalog import tables
 
-__all__ = ["Counted", "downloads", "stored", "usage"]
+__all__ = ["Counted", "daily", "downloads", "stored", "usage"]
 
 _r = tables.releases
 _f = tables.files

@@ -84,7 +84,7 @@ def move_access(
     users = database.users()
     move.take_users(users)
     move.take_members(members)
-    move.take_keys(database.keys(), users, members)
+    move.take_keys(database.api_keys(), users, members)
     return channels
 
 

@@ -178,7 +178,7 @@ class OldDatabase:
             for row in self._rows("package_members")
         ]
 
-    def keys(self) -> list[OldKey]:
+    def api_keys(self) -> list[OldKey]:
         """The API keys that were not deleted."""
         return [
             OldKey(
