@@ -14,6 +14,7 @@ from channel_pool import Packaged, package
 from live_server import LiveServer, live_server
 from old_conan import kept, wanted
 from old_quetz import OldDeployment
+from rattler_client import Rattler, installed
 
 pytestmark = pytest.mark.clients
 
@@ -160,6 +161,19 @@ def test_an_upload_is_refused_as_it_knows_it(client, tmp_path) -> None:
         "post_file_to_channel", "kept", str(saved(tmp_path, TIDE)), refused=True
     )
     client.call("delete_channel", "kept")
+
+
+@pytest.mark.parametrize("sharded", [True, False])
+def test_old_addresses_install(client, tmp_path, sharded) -> None:
+    """A package comes from /get/CHANNEL, with a key in the address of a private one."""
+    client.call("set_channel", "old", private=True)
+    client.run("post_file_to_channel", "old", str(saved(tmp_path, TIDE)))
+    url = f"{client.server.address}/t/{client.token}/get/old"
+    rattler = Rattler(tmp_path / "client", url)
+    [record] = rattler.solve("tide", sharded=sharded)
+    assert record.file_name == TIDE.file
+    assert installed(rattler.install("tide", sharded=sharded)) == {"tide": "1.0"}
+    client.call("delete_channel", "old")
 
 
 def test_it_goes_on_after_the_move(python, tmp_path) -> None:
