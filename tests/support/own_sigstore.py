@@ -250,7 +250,10 @@ class Sigstore:
                 "envelopeHash": hashed(compact(envelope)),
                 "payloadHash": hashed(payload),
                 "signatures": [
-                    {"signature": signature, "verifier": b64(certificate.public_bytes(Encoding.PEM))}
+                    {
+                        "signature": signature,
+                        "verifier": b64(certificate.public_bytes(Encoding.PEM)),
+                    }
                 ],
             },
         }

@@ -28,10 +28,6 @@ def _someone(value: tuple[IdentitySettings, ...]) -> None:
         raise ValueError("name whose attestations count; everybody with a certificate could sign")
 
 
-def _no_identities() -> tuple[IdentitySettings, ...]:
-    return ()
-
-
 def _no_policies() -> tuple[PolicySettings, ...]:
     return ()
 
@@ -65,7 +61,7 @@ class PolicySettings:
         metadata=says("The trusted_root.json of the Sigstore that is trusted; it is never fetched.")
     )
     identity: tuple[IdentitySettings, ...] = attrs.field(
-        factory=_no_identities, metadata=says("Whose attestations count.", check=_someone)
+        metadata=says("Whose attestations count.", check=_someone)
     )
     require: bool = attrs.field(
         default=False,

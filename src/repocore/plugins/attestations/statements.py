@@ -121,8 +121,9 @@ def _text(value: Any, what: str) -> str:
 
 
 def _decoded(payload: Any) -> bytes:
+    text = _text(payload, "its payload")
     try:
-        return base64.b64decode(_text(payload, "its payload"), validate=True)
+        return base64.b64decode(text, validate=True)
     except ValueError as error:
         raise _refused("its payload is not base64") from error
 
