@@ -124,7 +124,7 @@ def test_what_is_no_network_cannot_be_allowed(allow):
         "http://ok.example@evil.example/", "http://user:pass@ok.example/", "http://ok.example:0/",
         "http://ok.example:99999/", "http://ok.example:x/", "http://ok.example\\@evil.example/",
         "http://ok.example /", "http://ok.example/\r\nX: y", "http://ok.exam\tple/", "http://\u0131.example/",
-        "http://[::1/", "http://a..b\x00/", "http://-x/", "http://%6c/",
+        "http://[::1/", "http://a..b\x00/", "http://-x/", "http://%6c/", "http://999.1.1.1/",
     ],
 )  # fmt: skip
 def test_other_urls_are_refused(url):

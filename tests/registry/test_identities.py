@@ -19,6 +19,7 @@ from repocore import (
     RejectedError,
 )
 from repocore.config import Settings
+from repocore.registry.identities import Identities
 
 
 @pytest.fixture
@@ -80,6 +81,16 @@ def test_an_identity_has_one_account(admin):
     with pytest.raises(AlreadyExistsError):
         admin.identities.link("hub", "42", "bob")
     assert admin.identities.find("hub", "42").account == "ann"
+
+
+def test_what_is_gone_is_not_unlinked_again(admin, monkeypatch):
+    """By two at once: one record."""
+    found = admin.identities.link("hub", "42", "ann")
+    admin.identities.unlink("hub", "42")
+    monkeypatch.setattr(Identities, "_find", lambda *_: found)
+    admin.identities.unlink("hub", "42")
+    records = admin.audit.list(AuditQuery(what="ann"))
+    assert len([one for one in records if "unlinked" in one.details["change"]]) == 1
 
 
 def test_an_account_is_made_with_its_identity(admin):

@@ -22,6 +22,7 @@ from repocore.errors import (
     UpstreamUnavailableError,
 )
 from repocore.registry import UpstreamClient
+from repocore.registry.upstream import _Deadline
 
 HERE = ("127.0.0.0/8",)
 
@@ -206,6 +207,14 @@ def test_a_trickle_has_an_end(sent):
         over.set()
         thread.join()
         listener.close()
+
+
+def test_when_the_time_is_over_no_other_address_is_tried():
+    """The deadline is of the whole request, however many addresses a name has."""
+    with _Deadline(0.001) as deadline:
+        deadline._timer.join()
+        with pytest.raises(UpstreamUnavailableError):
+            deadline.watch(None)
 
 
 def test_nobody_there(client):

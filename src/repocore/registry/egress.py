@@ -187,8 +187,8 @@ def _address(host: str) -> str | None:
         return None
     try:
         return socket.inet_ntoa(socket.inet_aton(host))
-    except OSError:
-        return None
+    except OSError as error:
+        raise UpstreamRefusedError from error  # numbers, and no address: no name is like that
 
 
 def _resolve(target: Target) -> tuple[str, ...]:

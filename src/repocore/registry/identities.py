@@ -54,7 +54,7 @@ class Identities:
             account=account, change=f"identity of {provider} linked", by=self._context.by
         )
 
-        def work(transaction: Transaction) -> None:
+        def work(transaction: Transaction) -> Identity:
             there = accounts.find_account(transaction.connection, account)
             if there is None:
                 message = f"There is no account {account}."
@@ -62,20 +62,17 @@ class Identities:
             if there.service:
                 message = "A service account signs in by tokens only."
                 raise RejectedError(message)
-            if identities.add_identity(transaction, (provider, subject), account, profile or {}):
-                transaction.emit(event, after={"provider": provider, "subject": subject})
-                return
-            found = identities.find_identity(transaction.connection, provider, subject)
+            key = (provider, subject)
+            new = identities.add_identity(transaction, key, account, profile or {})
+            found = identities.find_identity(transaction.connection, *key)
             if found is None or found.account != account:
                 message = "That identity is another account's; unlink it there first."
                 raise AlreadyExistsError(message)
+            if new:
+                transaction.emit(event, after={"provider": provider, "subject": subject})
+            return found
 
-        self._context.write(work)
-        found = self._find(provider, subject)
-        if found is None:
-            message = "The identity was unlinked just now."
-            raise MissingError(message)
-        return found
+        return self._context.write(work)
 
     def make(
         self, provider: str, subject: str, name: str, email: str, profile: Mapping[str, str]

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import sys
 import time
 
 import attrs
@@ -13,7 +14,7 @@ import pytest
 from sign_in_house import Signer, admin_of, oidc, sign_in
 from stand_in import stand_in
 
-from repocore.errors import NotAuthenticatedError, UpstreamUnavailableError
+from repocore.errors import ConfigurationError, NotAuthenticatedError, UpstreamUnavailableError
 from repocore.plugins.oauth.id_tokens import verify_id_token
 from repocore.registry import KeySet
 
@@ -260,6 +261,13 @@ def test_unknown_keys_cost_little(signer):
         with pytest.raises(NotAuthenticatedError):
             verify_id_token(stranger, keys, issuer=ISSUER, client_id="app", nonce=NONCE)
     assert len(fetched) == 1
+
+
+def test_the_package_of_the_keys_is_named(signer, monkeypatch):
+    """Where it is not installed."""
+    monkeypatch.setitem(sys.modules, "jwt", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'repocore\[oauth\]'"):
+        KeySet(lambda: {"keys": [{"kid": "k1"}]}).find("k1", "RS256")
 
 
 @pytest.mark.parametrize("document", [None, [], {}, {"keys": 1}, "x"])
