@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final, cast
 
 import attrs
@@ -14,16 +15,18 @@ import attrs
 from repocore.errors import MissingError, PreconditionFailedError
 from repocore.http import Request, Response
 
-__all__ = ["plain", "require_absent", "require_match", "tag_of", "tagged"]
+__all__ = ["plain", "require_absent", "require_match", "tag_of", "tagged", "tagged_text"]
 
 _THERE: Final = "It is there already; leave out If-None-Match to change it."
 
 
 def plain(value: Any) -> Any:
     """A shape as JSON has it; times are ISO 8601 in UTC."""
-    kind = cast("Any", type(value))
-    if attrs.has(kind):
-        return {field.name: plain(getattr(value, field.name)) for field in attrs.fields(kind)}
+    if value is None or isinstance(value, str | int):
+        return value
+    names = _names_of(cast("type", value.__class__))
+    if names is not None:
+        return {name: plain(getattr(value, name)) for name in names}
     if isinstance(value, Mapping):
         items = cast("Mapping[str, Any]", value).items()
         return {name: plain(one) for name, one in items}
@@ -34,6 +37,14 @@ def plain(value: Any) -> Any:
     return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
 
 
+@cache
+def _names_of(kind: type) -> tuple[str, ...] | None:
+    """The fields of a shape; None for another type."""
+    if not attrs.has(kind):
+        return None
+    return tuple(field.name for field in attrs.fields(cast("Any", kind)))
+
+
 def tag_of(value: Any) -> str:
     """A strong validator (RFC 9110 section 8.8) of a shape: equal for equal bytes only."""
     return _tag(_bytes(value))
@@ -41,7 +52,11 @@ def tag_of(value: Any) -> str:
 
 def tagged(request: Request, value: Any, status: int = 200) -> Response:
     """A shape with its ETag; 304 to a GET of somebody who has it already."""
-    body = _bytes(value)
+    return tagged_text(request, _bytes(value), status)
+
+
+def tagged_text(request: Request, body: bytes, status: int = 200) -> Response:
+    """As `tagged`, of JSON that is written already."""
     tag = _tag(body)
     asked = request.headers.get("If-None-Match")
     if request.method in {"GET", "HEAD"} and asked is not None and _names(asked, tag, weak=True):

@@ -88,7 +88,12 @@ class RepositoryView:
             mode=one.mode.value,
             description=one.description,
             private=one.private,
-            policy=PolicyView(**attrs.asdict(one.policy)),
+            policy=PolicyView(
+                overwrite=one.policy.overwrite,
+                max_size=one.policy.max_size,
+                quota=one.policy.quota,
+                max_files=one.policy.max_files,
+            ),
             options=one.options if manages else None,
             created_at=one.created_at,
             url=f"{request.base_url}/{one.address}",
