@@ -88,9 +88,9 @@ def test_what_is_not_there_is_said(stocked) -> None:
     """On stderr, where a role is bound or somebody is asked about; a name of another format is
     none of this one.
     """
-    said = stocked("role", "bind", "viewer", "user:amm", "conda/mian").stderr
+    said = stocked("role", "bind", "viewer", "user:amm", "conda/nain").stderr
     assert "there is no account amm" in said
-    assert "there is no repository conda/mian" in said
+    assert "there is no repository conda/nain" in said
     said = stocked("access", "explain", "amm", "read", "conna/main").stderr
     assert "there is no account amm" in said
     assert "there is no format conna" in said

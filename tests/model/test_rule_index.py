@@ -10,7 +10,7 @@ from repocore.model.rule_index import RuleIndex
 READ = frozenset({Action.READ})
 FORMATS = ["conan", "conda"]
 NAMES = ["main", "other", "m"]
-FIELDS = st.sampled_from([*NAMES, "*", "m*", "?ther"])
+FIELDS = st.sampled_from([*NAMES, "*", "m*", "oth?r"])
 PATTERNS = st.one_of(
     st.just("**"),
     st.sampled_from([*FORMATS, "con*", "*"]),

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import attrs
-from sqlalchemy import Connection
 
 from repocore.catalog import Catalog, accounts, repositories, roles
 from repocore.catalog.rows import StoredRepository
@@ -146,7 +145,7 @@ class AccessBook:
         )
 
     def _load_rules(
-        self, connection: Connection
+        self, connection: Any
     ) -> tuple[tuple[Rule, ...], Mapping[str, Role], tuple[Binding, ...], RuleIndex]:
         known = {**ROLES, **roles.roles(connection), **self._declared.roles}
         bindings = (*self._declared.bindings, *roles.bindings(connection))

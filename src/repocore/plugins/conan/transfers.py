@@ -81,9 +81,7 @@ def signed(session: Session, request: Request, what: Sequence[Download | Upload]
 
 
 def _sign(claims: Mapping[str, Any], what: Download | Upload, key: bytes) -> str:
-    token = jwt.encode(  # pyright: ignore[reportUnknownMemberType] - a type of an optional package
-        {**claims, **attrs.asdict(what)}, key, algorithm=_ALGORITHM
-    )
+    token = jwt.encode({**claims, **attrs.asdict(what)}, key, algorithm=_ALGORITHM)
     return f"{quote(what.path, safe='/~@+')}?signature={token}"
 
 
@@ -111,9 +109,7 @@ def opened(session: Session, request: Request) -> tuple[Session, Download | Uplo
 def _claims(registry: Registry, token: str) -> dict[str, Any]:
     for key in _keys(registry):
         try:
-            return jwt.decode(  # pyright: ignore[reportUnknownMemberType] - as above
-                token, key, algorithms=[_ALGORITHM], options={"require": _REQUIRED}
-            )
+            return jwt.decode(token, key, algorithms=[_ALGORITHM], options={"require": _REQUIRED})
         except jwt.InvalidSignatureError:
             continue
         # Whatever a hostile token makes of the parser, it opens nothing.
