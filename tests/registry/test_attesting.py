@@ -46,6 +46,10 @@ def put(session, *bundles, one=TIDE, address=MAIN, **options) -> repocore.File:
     return session.attestations.put(address, upload, lambda: [text(*bundles)], [URL])
 
 
+def add(session, *bundles) -> repocore.File:
+    return session.attestations.add(MAIN, TIDE.path, lambda: [text(*bundles)], [URL])
+
+
 def record(session, address=MAIN, one=TIDE) -> dict[str, Any]:
     index = json.loads(session.files.open(address, f"{one.subdir}/repodata.json").read())
     return index["packages.conda"][one.file]
@@ -77,7 +81,7 @@ def test_each_change_has_its_record(session) -> None:
     """Who sent the package, and who said something of it."""
     before = {one.id for one in session.audit.export()}
     put(session, bundle())
-    session.attestations.add(MAIN, TIDE.path, text(bundle()), [URL])
+    add(session, bundle())
     kinds = sorted(one.kind for one in session.audit.export() if one.id not in before)
     assert kinds == ["file.added", "file.added", "release.added"]
 
@@ -89,7 +93,7 @@ def test_a_veto_leaves_nothing(session) -> None:
     assert paths(session) == []
     put(session)
     with pytest.raises(UploadRejectedError):
-        session.attestations.add(MAIN, TIDE.path, text(bundle(target="x")), [URL])
+        add(session, bundle(target="x"))
     assert paths(session) == [TIDE.path]
 
 
@@ -105,9 +109,9 @@ def test_adding_is_idempotent(session) -> None:
     one = bundle()
     put(session, one)
     serial = session.files.content(MAIN, "noarch/repodata.json").serial
-    session.attestations.add(MAIN, TIDE.path, text(one, one), [URL])
+    add(session, one, one)
     assert session.files.content(MAIN, "noarch/repodata.json").serial == serial
-    session.attestations.add(MAIN, TIDE.path, text(bundle(), one), [URL])
+    add(session, bundle(), one)
     assert session.files.content(MAIN, "noarch/repodata.json").serial > serial
     assert len(session.attestations.get(MAIN, TIDE.path)) == 2
 
@@ -122,10 +126,10 @@ def test_two_who_add_at_once_both_have_added(session, house) -> None:
     def overtaken(name: str) -> None:
         if name == "stored":
             object.__setattr__(services, "step", step)
-            session.attestations.add(MAIN, TIDE.path, text(first), [URL])
+            add(session, first)
 
     object.__setattr__(services, "step", overtaken)
-    session.attestations.add(MAIN, TIDE.path, text(second), [URL])
+    add(session, second)
     assert session.attestations.get(MAIN, TIDE.path) == [first, second]
     assert len(paths(session)) == 2
 
@@ -143,7 +147,7 @@ def test_who_is_overtaken_by_a_deletion_has_added_nothing(session, house) -> Non
 
     object.__setattr__(services, "step", overtaken)
     with pytest.raises(FileMissingError):
-        session.attestations.add(MAIN, TIDE.path, text(bundle()), [URL])
+        add(session, bundle())
     assert paths(session) == []
 
 
@@ -198,7 +202,7 @@ def test_a_yanked_package_keeps_them(session) -> None:
     """They are served as the package is, and are back in the index with it."""
     put(session, bundle())
     session.releases.yank(MAIN, "noarch", TIDE.file)
-    session.attestations.add(MAIN, TIDE.path, text(bundle()), [URL])
+    add(session, bundle())
     assert len(session.attestations.get(MAIN, TIDE.path)) == 2
     session.releases.yank(MAIN, "noarch", TIDE.file, yanked=False)
     assert "attestations_sha256" in record(session)
@@ -247,7 +251,7 @@ def test_adding_needs_write_and_looking_read(session, house) -> None:
     house.allow("user:reader", "read", f"{MAIN}/**")
     assert len(reader.attestations.get(MAIN, TIDE.path)) == 1
     with pytest.raises(AccessDeniedError):
-        reader.attestations.add(MAIN, TIDE.path, b"no JSON", [URL])
+        reader.attestations.add(MAIN, TIDE.path, list, [URL])
     with pytest.raises(AccessDeniedError):
         nobody.attestations.get(MAIN, TIDE.path)
 
@@ -274,7 +278,7 @@ def test_someone_who_always_comes_first_is_told(session, monkeypatch) -> None:
 
     monkeypatch.setattr(type(room), "_add", late)
     with pytest.raises(ConflictError):
-        room.add(MAIN, TIDE.path, text(bundle()), [URL])
+        add(session, bundle())
     assert len(tries) == 5
 
 

@@ -82,18 +82,25 @@ class Attestations:
                     return publish(self._context, [(staged, change), also])[0]
         return self._added(address, file.path, new, urls) if new else file
 
-    def add(self, address: str, path: str | FilePath, bundles: bytes, urls: Sequence[str]) -> File:
-        """Add a bundle, or an array of them, to a file that is published; returns that file.
+    def add(
+        self,
+        address: str,
+        path: str | FilePath,
+        bundles: Callable[[], Sequence[bytes]],
+        urls: Sequence[str],
+    ) -> File:
+        """Add to what was attested of a file that is published; returns that file.
 
-        Idempotent: what it has already stays as it is.  Requires WRITE of its package.  Raises
+        ``bundles`` and ``urls`` are as for `put`; it is asked when it is known that one may.
+        Idempotent: what is there already stays as it is.  Requires WRITE of the package.  Raises
         `FileMissingError`, `RejectedError`, `UploadRejectedError` (a plugin's veto), and
         `ConflictError` where others add to it all the time.
         """
         path = FilePath.parse(path)
-        Uploading(self._context).writable(address, path)  # before anything is said of the text
-        new = _array(bundles)
+        Uploading(self._context).writable(address, path)
+        new = _array(*bundles())
         if not new:
-            raise RejectedError("There is no attestation in the array.")
+            raise RejectedError("There is no attestation in what was sent.")
         return self._added(address, path, new, urls)
 
     def _added(self, address: str, path: FilePath, new: list[Any], urls: Sequence[str]) -> File:

@@ -96,7 +96,7 @@ class Channels:
 
     def known(self, channel: str, one: Packaged) -> dict[str, Any]:
         """What the API tells of the attestations of a package."""
-        target = f"/api/v1/attestations?repository=conda/{channel}&path={one.path}"
+        target = f"/api/v1/repositories/conda/{channel}/attestations/{one.path}"
         answer = self.call(target, who="writer")
         assert answer.status == 200, answer.body
         return json.loads(answer.body)

@@ -1,4 +1,4 @@
-"""``/api/v1/attestations``: what is known of a package, and more of it."""
+"""``/api/v1/repositories/…/attestations``: what is known of a package, and more of it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-AT = "/api/v1/attestations"
+AT = "/api/v1/repositories/conda"
 
 
 def at(channel, one):
-    return f"{AT}?repository=conda/{channel}&path={one.path}"
+    return f"{AT}/{channel}/attestations/{one.path}"
 
 
 def test_one_may_be_added_later(channels, tide, attest):
@@ -52,14 +52,6 @@ def test_a_package_without_any_has_none(channels, tide):
         assert missing.status == 404
 
 
-def test_the_query_says_of_what(channels):
-    """Both words, or a sentence for each that lacks."""
-    answer = channels.call(AT, who="writer")
-    assert answer.status == 422
-    assert b"`repository`" in answer.body
-    assert b"`path`" in answer.body
-
-
 @pytest.mark.parametrize(("who", "status"), [("", 401), ("reader", 403), ("nobody", 404)])
 def test_adding_needs_write(channels, tide, attest, who, status):
     """401 for a stranger, 403 for who may only read, 404 for who may not."""
@@ -86,8 +78,10 @@ def test_nothing_but_packages_has_attestations(channels, tide, attest):
     where = "noarch/patch_instructions.json"
     put = channels.call(f"/conda/main/{where}", "PUT", "writer", body=patches)
     assert put.status == 201
-    target = f"{AT}?repository=conda/main&path="
+    target = f"{AT}/main/attestations/"
     body = json.dumps(attest(tide)).encode()
     for path, status in ((where, 422), ("noarch/repodata.json", 400)):
         answer = channels.call(target + path, "POST", "writer", body=body)
         assert answer.status == status, answer.body
+    found = channels.call(f"{target}{where}", who="writer")
+    assert json.loads(found.body)["attestations"] == []

@@ -1,4 +1,4 @@
-"""``/api/v1/attestations``: look at what was attested of a package, and add to it."""
+"""``…/attestations``: look at what was attested of a package, and add to it."""
 
 from __future__ import annotations
 
@@ -9,25 +9,19 @@ from urllib.parse import quote
 
 import attrs
 
-from repocore.errors import InvalidRequestError, TooLargeError
+from repocore.errors import TooLargeError
 from repocore.http import Request, Response, Route
-from repocore.model import Action, FilePath, Resource, split_address
+from repocore.model import Action, Resource, split_address
 from repocore.plugins.attestations.policies import Finding, Policies
 from repocore.plugins.attestations.statements import PREDICATE_TYPE
 from repocore.registry import Session
 
-__all__ = ["AttestationView", "AttestationsQuery", "AttestationsView", "routes"]
+__all__ = ["AttestationView", "AttestationsView", "routes"]
 
 _MOST: Final = 4 << 20
 _CHUNK: Final = 1 << 16
-
-
-@attrs.frozen(kw_only=True)
-class AttestationsQuery:
-    """Of which package."""
-
-    repository: Annotated[str, "The channel, as conda/main."]
-    path: Annotated[str, "The package in it, as noarch/tide-1.0-0.conda."]
+#: Where channels are: an attestation may name either as its target.
+_PLACES: Final = ("conda", "get")
 
 
 @attrs.frozen(kw_only=True)
@@ -69,19 +63,15 @@ def routes(policies: Callable[[Session], Policies]) -> Iterable[Route[Session]]:
 
     def show(session: Session, request: Request) -> Response:
         """Tell what was attested of a package, and whether a policy vouches for it."""
-        repository, path = _asked(request)
-        return _answer(session, policies(session), repository, path)
+        return _answer(session, request, policies(session), 200)
 
     def add(session: Session, request: Request) -> Response:
         """Add an attestation, a Sigstore bundle, or an array of them, to a package."""
-        repository, path = _asked(request)
-        name = split_address(repository)[1]
-        resource = Resource(*split_address(repository))
-        if session.principal.anonymous:  # before the body; whose a package is, is known later
-            session.require(Action.WRITE, resource)
-        urls = [f"{request.base_url}/{place}/{quote(name)}" for place in ("conda", "get")]
-        session.attestations.add(repository, path, _body(request), urls)
-        return _answer(session, policies(session), repository, path, 201)
+        channel = quote(request.fields["name"])
+        urls = [f"{request.base_url}/{place}/{channel}" for place in _PLACES]
+        path = request.fields["path"]
+        session.attestations.add(_address(request), path, lambda: [_body(request)], urls)
+        return _answer(session, request, policies(session), 201)
 
     for method, handler, permission, status in (
         ("GET", show, Action.READ, 200),
@@ -89,21 +79,16 @@ def routes(policies: Callable[[Session], Policies]) -> Iterable[Route[Session]]:
     ):
         yield Route(
             method=method,
-            template="/api/v1/attestations",
+            template="/api/v1/repositories/{format}/{name}/attestations/{path:path}",
             handler=handler,
             summary=(handler.__doc__ or "").strip(),
             permission=permission,
-            query=AttestationsQuery,
             answers={status: AttestationsView},
         )
 
 
-def _asked(request: Request) -> tuple[str, FilePath]:
-    missing = [name for name in ("repository", "path") if not request.query.get(name)]
-    if missing:
-        problems = tuple(f"`{name}` is missing from the query." for name in missing)
-        raise InvalidRequestError(problems=problems)
-    return request.query["repository"], FilePath.parse(request.query["path"])
+def _address(request: Request) -> str:
+    return f"{request.fields['format']}/{request.fields['name']}"
 
 
 def _body(request: Request) -> bytes:
@@ -116,21 +101,20 @@ def _body(request: Request) -> bytes:
     return bytes(text)
 
 
-def _answer(
-    session: Session, policies: Policies, repository: str, path: FilePath, status: int = 200
-) -> Response:
-    file = session.files.stat(repository, path)
-    bundles = session.attestations.get(repository, path)
-    release = session.releases.get(repository, str(file.partition), str(file.release))
-    resource = Resource(*split_address(repository), release.package, release.version)
+def _answer(session: Session, request: Request, policies: Policies, status: int) -> Response:
+    address, path = _address(request), request.fields["path"]
+    file = session.files.stat(address, path)
+    bundles = session.attestations.get(address, path)
+    findings: list[Finding] = []
+    if bundles:
+        release = session.releases.get(address, str(file.partition), str(file.release))
+        resource = Resource(*split_address(address), release.package, release.version)
+        findings = policies.findings(resource, bundles)
     view = AttestationsView(
-        repository=repository,
-        path=str(path),
+        repository=address,
+        path=path,
         sha256=file.digest,
-        attestations=tuple(map(AttestationView.of, policies.findings(resource, bundles))),
+        attestations=tuple(map(AttestationView.of, findings)),
     )
-    return Response(
-        status,
-        json.dumps(attrs.asdict(view), ensure_ascii=False).encode(),
-        (("Content-Type", "application/json"),),
-    )
+    text = json.dumps(attrs.asdict(view), ensure_ascii=False)
+    return Response(status, text.encode(), (("Content-Type", "application/json"),))

@@ -57,7 +57,7 @@ class CondaFormat:
     def inspect(self, path: FilePath, content: StagedContent) -> FileFacts:
         """Open a package, once; raises `InvalidPackageError` with the reason."""
         if is_attestations(path):
-            message = "Attestations are sent with their package, or to /api/v1/attestations."
+            message = "Attestations are sent with their package, or by the API, and never alone."
             raise InvalidPackageError(message)
         if path.parts[-1] != PATCH_FILE:
             subdir, file = parse_path(path)
