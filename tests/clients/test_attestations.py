@@ -6,8 +6,10 @@ import hashlib
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import pytest
 import rattler_client
@@ -15,10 +17,47 @@ from conda_channels import Quay
 from own_sigstore import ISSUER, SUBJECT, Sigstore, sigstore, statement
 from rattler_builder import tide
 from rattler_client import Rattler, run
+from recorder import PassingHandler, serving
 
 pytestmark = [pytest.mark.clients, pytest.mark.slow]
 rattler = rattler_client.rattler
 trust = pytest.importorskip("rattler.sigstore.sigstore", reason="pip install py-rattler>=0.28")
+
+
+class Ci(PassingHandler):
+    """Where a job asks who it is and is given a token for that; all else goes to the server."""
+
+    token: ClassVar[str]
+
+    def answer(self, body: bytes) -> int:
+        said = {"/token": b'{"value": "of.the.job"}', "/api/oidc/mint_token": self.token.encode()}
+        text = said.get(self.path.partition("?")[0])
+        if text is None:
+            return super().answer(body)
+        self.send_response_only(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+        return 200
+
+
+@pytest.fixture
+def job(quay: Quay, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The server as a job of its CI sees it; its address."""
+    words = {"host": urlsplit(quay.url).netloc, "exchanges": [], "token": quay.token}
+    with serving(type("Job", (Ci,), words)) as address:
+        monkeypatch.setenv("GITHUB_ACTIONS", "true")
+        monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", f"{address}/token?version=1")
+        monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "of-the-job")
+        yield address
+
+
+def attested(quay: Quay, package: Path, target: str) -> str:
+    """A file with the attestation of a package, as its CI has signed it."""
+    digest = hashlib.sha256(package.read_bytes()).hexdigest()
+    path = quay.folder / "attestation.sigstore.json"
+    path.write_text(json.dumps(sigstore().bundle(statement(package.name, digest, target))))
+    return str(path)
 
 
 def form(package: Path, bundle: dict[str, Any]) -> tuple[bytes, str]:
@@ -58,6 +97,28 @@ def verify(client: Rattler, record, root: Path, **publisher):
     return run(
         trust.verify_attestation(record, policy, client.client(), trust.TrustedRoot.from_path(root))
     )
+
+
+def test_the_builder_sends_what_a_client_verifies(quay, job, tmp_path):
+    """From a job that has no key, with the command that people type there."""
+    package = quay.builder.build(tide("1.0"))
+    channel = f"{job}/{quay.address}"
+    file = attested(quay, package, channel)
+    quay.builder.upload("prefix", job, quay.name, package, attestation_file=file)
+    client = Rattler(tmp_path / "client", channel)
+    [record] = client.search("tide")
+    outcome = verify(client, record, sigstore().write_root(tmp_path))
+    assert outcome.is_verified
+    assert outcome.attestation.target_channel == channel
+
+
+def test_the_builder_fails_where_its_attestation_is_refused(quay, job):
+    """The package is not published without it."""
+    package = quay.builder.build(tide("1.0"))
+    file = attested(quay, package, "https://else.example/channel")
+    said = quay.builder.refused("prefix", job, quay.name, package, attestation_file=file)
+    assert "422" in said or "targetChannel" in said
+    assert list(quay.session.files.list(quay.address)) == []
 
 
 @pytest.mark.parametrize("sharded", [True, False])
