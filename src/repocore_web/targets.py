@@ -25,11 +25,10 @@ _PLAIN = re.compile(r"(?:/[A-Za-z0-9_.+=~-]*[A-Za-z0-9_+=~-])+\Z")
 _PLAIN_LENGTH: Final = 255
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-# The root, a repository, and what clients of quetz end with a slash; without it means the same.
+# The root, and what clients of quetz's API end with a slash; without one it means the same.
 _MAY_END_IN_A_SLASH = re.compile(
     r"(?:/t/[^/]+)?/"
-    r"(?:api/(?:channels/[^/]+(?:/packages/[^/]+)?/files|(?:channels|packages)/search)/"
-    r"|[a-zA-Z0-9._-]+/[a-zA-Z0-9._-]+/)?\Z"
+    r"(?:api/(?:channels/[^/]+(?:/packages/[^/]+)?/files|(?:channels|packages)/search)/)?\Z"
 )
 _TOKEN: Final = "t"  # noqa: S105 - the reserved segment before a token
 

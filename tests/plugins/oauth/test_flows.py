@@ -222,3 +222,11 @@ def test_the_paths_of_quetz_answer(open_site, signer):
     answer = browser.ask(f"/auth/idp/authorize?code=c&state={asked['state']}")
     assert answer.status == 302
     assert "repocore_session" in browser.cookies
+
+
+def test_failures_add_up(open_site, signer):
+    """As of every other way of signing in: whoever tries codes has to wait."""
+    browser = open_site(oidc(signer))
+    go(browser)
+    told = [come_back(browser, {"state": f"guess-{number}"}).status for number in range(101)]
+    assert told == [401] * 100 + [429]

@@ -23,7 +23,7 @@ import attrs
 from repocore.cookies import cookie_field, read_cookie
 from repocore.errors import MissingError, NotAuthenticatedError, RejectedError
 from repocore.http import Request, Response
-from repocore.model import Principal
+from repocore.model import External, Principal
 from repocore.plugins.oauth.admission import admit
 from repocore.plugins.oauth.providers import Attempt, Provider
 from repocore.registry import Registry, Session
@@ -137,6 +137,16 @@ class Flows:
         provider = self.provider(request)
         said = request.query if request.method != "POST" else read_form(request)
         state = said.get("state", "")
+        with self.registry.attempt(External(provider.name, "", ()), source=session.source):
+            principal, place = self._admitted(session, request, provider, said)
+        gone = self._cookie(session, request, state, "")
+        return signed_in(session, request, principal, place, gone)
+
+    def _admitted(
+        self, session: Session, request: Request, provider: Provider, said: Mapping[str, str]
+    ) -> tuple[Principal, str]:
+        """Who it is, and where they go on."""
+        state = said.get("state", "")
         kept = self._opened(read_cookie(request.headers, self._name(state)) or "")
         if kept is None or not _same(str(kept["state"]), state):
             raise NotAuthenticatedError(_AGAIN)
@@ -153,8 +163,7 @@ class Flows:
         attempt = Attempt(**{name: value for name, value in kept.items() if name in names})
         profile = provider.profile(code, attempt)
         principal = admit(self.registry, provider.settings, profile, session.source)
-        gone = self._cookie(session, request, state, "")
-        return signed_in(session, request, principal, str(kept["next"]), gone)
+        return principal, str(kept["next"])
 
     def _name(self, state: str) -> str:
         # One cookie for each sign-in: people begin several, in several windows.
