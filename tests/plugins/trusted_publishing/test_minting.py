@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import importlib.util
 import io
 import json
 import time
@@ -340,3 +341,14 @@ def test_mistakes_are_told(tmp_path, issuer, more, said) -> None:
     """Before anything is served."""
     with pytest.raises(repocore.ConfigurationError, match=said):
         repocore.open_registry(settings=write(tmp_path, issuer, **more))
+
+
+def test_what_is_not_installed_is_told(tmp_path, issuer, monkeypatch) -> None:
+    """With the words that install it; without publishers nothing is needed."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "cryptography" else find(name)
+    )
+    with pytest.raises(repocore.ConfigurationError, match=r"repocore\[oauth\]"):
+        repocore.open_registry(settings=write(tmp_path, issuer))
+    repocore.open_registry(data=tmp_path / "other").close()

@@ -7,10 +7,11 @@ conda channels send it.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterable, Mapping
 from weakref import WeakKeyDictionary
 
-from repocore.errors import RejectedError
+from repocore.errors import ConfigurationError, RejectedError
 from repocore.http import Admits, Request, Response, Route
 from repocore.markers import hookimpl
 from repocore.plugins.trusted_publishing.minting import Mint
@@ -41,8 +42,11 @@ def repocore_settings() -> Mapping[str, type]:
 
 @hookimpl
 def repocore_startup(registry: Registry) -> None:
-    """Make the mint."""
+    """Make the mint.  Raises `ConfigurationError` where what it needs is not installed."""
     settings: TrustedPublishingSettings = registry.plugin_settings("trusted_publishing")
+    if settings.publisher and importlib.util.find_spec("cryptography") is None:
+        message = "Trusted publishing needs cryptography; pip install 'repocore[oauth]'."
+        raise ConfigurationError(message)
     _mints[registry] = Mint(settings.publisher)
 
 
