@@ -16,7 +16,7 @@ PROJECT = ".[server,postgres,testing,dev]"
 FIRST_PYTHON = "3.11"
 PYTHONS = [FIRST_PYTHON, "3.12", "3.13", "3.14"]
 OLDER_CONAN = "conan==2.12.*"  # at least a year older than the newest that we test
-OPTIONAL = ("htpasswd", "ldap", "oauth", "pam")  # extras that plugins of ours want
+OPTIONAL = ("attestations", "htpasswd", "ldap", "oauth", "pam")  # extras that plugins of ours want
 WORKERS = str(min(os.cpu_count() or 1, 8))
 
 # Whole here means: each branch of these is run by a test, on every change.

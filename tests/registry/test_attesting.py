@@ -19,6 +19,8 @@ from repocore.errors import (
     RejectedError,
     UploadRejectedError,
 )
+from repocore.plugins.conda.channel_tree import ChannelTree
+from repocore.plugins.conda.importing import import_channel
 from repocore.registry import Upload
 
 MAIN, STABLE, CONAN = "conda/main", "conda/stable", "conan/main"
@@ -100,7 +102,8 @@ def test_a_veto_leaves_nothing(session) -> None:
 def test_without_any_it_is_an_upload(session) -> None:
     """The same as of `Files.put`."""
     put(session)
-    assert session.attestations.get(MAIN, TIDE.path) == []
+    for path in (TIDE.path, "noarch/repodata.json"):
+        assert session.attestations.get(MAIN, path) == []
     assert "attestations_sha256" not in record(session)
 
 
@@ -233,6 +236,19 @@ def test_the_check_finds_nothing_wrong(session) -> None:
     put(session, bundle())
     assert session.upkeep.check(read_data=True).ok
     assert len(session.attestations.get(MAIN, TIDE.path)) == 1
+
+
+def test_an_import_takes_packages_alone(session, tmp_path) -> None:
+    """Of an exported channel; and an import over an attested package takes nothing from it."""
+    put(session, bundle())
+    before = record(session)
+    session.upkeep.export(MAIN, tmp_path / "out")
+    for address in (STABLE, MAIN):
+        tree = ChannelTree(tmp_path / "out")
+        assert import_channel(session, tree, address, reindex=True).skipped == 0
+    assert paths(session, STABLE) == [TIDE.path]
+    assert "attestations_sha256" not in record(session, STABLE)
+    assert record(session) == before
 
 
 def test_they_count_against_the_quota(session) -> None:

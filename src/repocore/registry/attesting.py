@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, cast
 
 import attrs
@@ -104,13 +104,10 @@ class Attestations:
         return self._added(address, path, new, urls)
 
     def _added(self, address: str, path: FilePath, new: list[Any], urls: Sequence[str]) -> File:
-        for turn in range(_TRIES):
-            try:
+        for _ in range(_TRIES - 1):
+            with suppress(ConflictError):
                 return self._add(address, path, new, urls)
-            except ConflictError:
-                if turn == _TRIES - 1:
-                    raise
-        raise AssertionError
+        return self._add(address, path, new, urls)
 
     def _add(self, address: str, path: FilePath, new: list[Any], urls: Sequence[str]) -> File:
         uploading = Uploading(self._context)

@@ -129,11 +129,9 @@ def _attested(uploading: Uploading, format_: Format, one: _Source, file: File) -
     if not one.beside or not isinstance(format_, AttestedFormat):
         return None
     place = format_.attestations(file.path, one.release.record)
-    for other in one.files:
-        if other.path == place:
-            with uploading.storage.open(other.key) as stream:
-                return Attested(bundles=stream.read(), urls=None)
-    return None
+    [found] = [other for other in one.files if other.path == place]
+    with uploading.storage.open(found.key) as stream:
+        return Attested(bundles=stream.read(), urls=None)
 
 
 def _change(

@@ -10,8 +10,11 @@ import pytest
 import zstandard
 from channel_pool import package
 
+import repocore
 from repocore import Policy
-from repocore.errors import ConflictError
+from repocore.config import Settings
+from repocore.config.settings import WebSettings
+from repocore.errors import ConflictError, UploadRejectedError
 
 SITE = "http://server.example"
 
@@ -200,3 +203,26 @@ def test_looking_at_them_is_no_download(channels, tide, attest):
     assert channels.downloads("main") == 0
     channels.call(f"/conda/main/{tide.path}", who="writer")
     assert channels.downloads("main") == 1
+
+
+def test_a_copy_needs_what_its_channel_requires(channels, tide, attest):
+    """Whoever signed is asked again; which channel it was for is not."""
+    copied = [("noarch", tide.file)]
+    channels.send("free", tide)
+    with pytest.raises(UploadRejectedError, match="needs an attestation"):
+        channels.admin.releases.copy("conda/free", copied, "conda/strict")
+    channels.send("free", tide, attest(tide, subject="https://else.example/"))
+    with pytest.raises(UploadRejectedError, match="nobody whom the policy names"):
+        channels.admin.releases.copy("conda/free", copied, "conda/strict")
+    channels.send("main", tide, attest(tide, f"{SITE}/conda/main"))
+    channels.admin.releases.copy("conda/main", copied, "conda/strict")
+    assert channels.known("strict", tide)["attestations"][0]["verified"]
+
+
+def test_the_api_may_be_off(tmp_path):
+    """Then its route is not there; packages are taken with attestations all the same."""
+    settings = Settings(data=tmp_path, web=WebSettings(api=False))
+    with repocore.open_registry(settings=settings) as registry:
+        templates = {route.template for route in registry.routes()}
+    assert not [one for one in templates if "attestations" in one]
+    assert "/api/v1/upload/{channel}" in templates

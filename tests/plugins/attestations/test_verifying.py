@@ -7,6 +7,8 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from own_sigstore import ISSUER, SUBJECT, Key, Sigstore, b64, pae, statement
 
 from repocore.errors import ConfigurationError
@@ -14,6 +16,9 @@ from repocore.plugins.attestations.settings import IdentitySettings, PolicySetti
 from repocore.plugins.attestations.statements import read_statement
 
 pytest.importorskip("sigstore", reason="pip install 'repocore[attestations]'")
+from sigstore.errors import VerificationError
+
+from repocore.plugins.attestations import verifying
 from repocore.plugins.attestations.verifying import Authority, Signer
 
 NAME, SHA256 = "tide-1.0-0.conda", "ab" * 32
@@ -149,6 +154,64 @@ def test_a_bundle_with_another_part_does_not_count(trusted, authority, path, val
         place = place[key]
     place[last] = value
     assert reason(trusted, bundle)
+
+
+def issued(*extensions):
+    """A certificate with some extensions that say who its issuer is."""
+    key = Key().private
+    name = x509.Name([])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2026, 1, 2, tzinfo=UTC))
+    )
+    for number, value in extensions:
+        oid = x509.ObjectIdentifier(f"1.3.6.1.4.1.57264.1.{number}")
+        builder = builder.add_extension(x509.UnrecognizedExtension(oid, value), critical=False)
+    return builder.sign(key, hashes.SHA256())
+
+
+LONG = b"https://" + b"x" * 150
+
+
+@pytest.mark.parametrize(
+    ("extensions", "issuer"),
+    [
+        ([(8, b"\x0c\x03new"), (1, b"before")], "new"),
+        ([(1, b"before")], "before"),
+        ([(8, b"\x0c\x81\x9e" + LONG)], LONG.decode()),
+    ],
+)
+def test_an_issuer_is_read_in_each_of_its_forms(extensions, issuer):
+    """The newer extension goes before the older one."""
+    assert verifying._issuer(issued(*extensions)) == issuer
+
+
+@pytest.mark.parametrize(
+    "extensions",
+    [
+        [],
+        [(8, b"\x0c\x04new")],
+        [(8, b"\x16\x03new")],
+        [(8, b"\x0c\x82\x00\x03new")],
+        [(8, b"\x0c\x82\x04new"), (1, b"before")],
+    ],
+)
+def test_an_issuer_that_is_no_text_is_nobody(extensions):
+    """And the older extension does not make up for it."""
+    with pytest.raises(VerificationError):
+        verifying._issuer(issued(*extensions))
+
+
+def test_what_was_signed_is_what_was_read(trusted, authority):
+    """One reader's statement and another's signature do not go together."""
+    bundle = authority.bundle(SAID)
+    other = read_statement(authority.bundle(statement("other-1.0-0.conda", SHA256)))
+    assert trusted.signer(bundle, other) == (None, "what was signed is not what was read")
 
 
 def test_a_file_that_is_no_root_is_told_at_start(tmp_path):

@@ -14,7 +14,7 @@ from repocore import (
     RejectedError,
 )
 from repocore.config.structuring import structure
-from repocore.plugins.conda.channels import CondaFormat
+from repocore.plugins.conda.channels import CondaFormat, is_attestations
 from repocore.plugins.conda.limits import ArchiveLimits
 from repocore.plugins.conda.settings import CondaSettings
 
@@ -34,6 +34,23 @@ def test_patch_instructions_are_a_release_that_may_change() -> None:
     """One for each subdir."""
     facts = FORMAT.locate(FilePath.parse("noarch/patch_instructions.json"))
     assert (facts.section, facts.mutable, facts.sole) == ("patch", True, True)
+
+
+def test_attestations_are_of_the_release_of_their_package() -> None:
+    """Named by a digest behind its name; they are not the release."""
+    digest = "ab" * 32
+    path = FilePath.parse(f"noarch/tide-1.0-0.conda.sigs.{digest}")
+    facts = FORMAT.locate(path)
+    assert (facts.partition, facts.release) == ("noarch", "tide-1.0-0.conda")
+    assert (facts.package, facts.version, facts.sole) == ("tide", "1.0", False)
+    package = FilePath.parse("noarch/tide-1.0-0.conda")
+    assert FORMAT.attestations(package, b'{"attestations_sha256":"%b"}' % digest.encode()) == path
+    for record in (b"{}", b'{"a":{"attestations_sha256":"x"}}'):
+        assert FORMAT.attestations(package, record) is None
+    for name in ("patch_instructions.json", "tide-1.0-0.conda.sigs.AB", "tide.sigs." + digest):
+        assert name.endswith("json") or not is_attestations(FilePath.parse(f"noarch/{name}"))
+    instructions = FilePath.parse("noarch/patch_instructions.json")
+    assert FORMAT.attestations(instructions, b"attestations_sha256") is None
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,7 @@ def _utf8_string(encoded: bytes) -> str:
     """A text in DER, of up to 255 bytes."""
     at = 2 if encoded[1] < _LONG else 3
     text = encoded[at:]
-    if encoded[0] != _UTF8_STRING or encoded[at - 1] != len(text):
+    short = encoded[1] <= _LONG + 1  # 0x81: one more byte has the length
+    if not short or encoded[0] != _UTF8_STRING or encoded[at - 1] != len(text):
         raise VerificationError("the certificate's issuer is not a text")
     return text.decode()
