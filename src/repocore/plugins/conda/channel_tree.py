@@ -28,6 +28,7 @@ import zstandard
 from repocore.errors import RejectedError
 from repocore.plugins.conda.filenames import KINDS, is_subdir
 from repocore.plugins.conda.index_stream import Chunks, read_entries
+from repocore.plugins.conda.late_files import LateFile
 from repocore.plugins.conda.patches import PATCH_FILE
 from repocore.plugins.conda.records import canonical
 
@@ -42,7 +43,7 @@ _WINDOW: Final = 128 << 20
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-class TreeFile:
+class TreeFile(LateFile):
     """A plain file, opened when it is read first, and closed at its end.
 
     Thousands may wait for their turn without a descriptor.  Raises `RejectedError` where it cannot
@@ -50,10 +51,9 @@ class TreeFile:
     """
 
     def __init__(self, path: Path) -> None:
+        super().__init__(path.name, self._open)
         #: Where it lies.
         self.path = path
-        self._stream: BinaryIO | None = None
-        self._ended = False
 
     @property
     def name(self) -> str:
@@ -76,45 +76,13 @@ class TreeFile:
             raise RejectedError(message)
         return status
 
-    def read(self, size: int = -1, /) -> bytes:
-        """Up to ``size`` bytes."""
-        if self._ended:
-            return b""
-        stream = self._opened()
-        try:
-            chunk = stream.read(size)
-        except OSError as error:
-            raise self._unreadable(error) from error
-        if not chunk:
-            self.close()
-        return chunk
-
-    def fileno(self) -> int:
-        """A descriptor, for a storage that can take the file over."""
-        return self._opened().fileno()
-
-    def close(self) -> None:
-        """Give the descriptor back: there is no more to be read.  Idempotent."""
-        self._ended = True
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
-
-    def _opened(self) -> BinaryIO:
-        if self._stream is None:
-            try:
-                stream = os.fdopen(os.open(self.path, _READ), "rb", buffering=0)
-            except OSError as error:
-                raise self._unreadable(error) from error
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                stream.close()
-                message = f"{self.name} is not a plain file."
-                raise RejectedError(message)
-            self._stream = stream
-        return self._stream
-
-    def _unreadable(self, error: OSError) -> RejectedError:
-        return RejectedError(f"{self.name} cannot be read: {error.strerror}.")
+    def _open(self) -> BinaryIO:
+        stream = os.fdopen(os.open(self.path, _READ), "rb", buffering=0)
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            stream.close()
+            message = f"{self.name} is not a plain file."
+            raise RejectedError(message)
+        return stream
 
 
 def _zstd(stream: BinaryIO) -> BinaryIO:

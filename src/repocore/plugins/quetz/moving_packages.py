@@ -17,7 +17,7 @@ from repocore.errors import FileMissingError, RejectedError, RepositoryMissingEr
 from repocore.model import Digest, File, FilePath
 from repocore.plugins.quetz.moving import MoveReport
 from repocore.plugins.quetz.old_database import OldDatabase, OldVersion
-from repocore.plugins.quetz.old_files import LateFile, OldFiles
+from repocore.plugins.quetz.old_files import OldFile, OldFiles
 from repocore.ports import Progress
 from repocore.registry import Session, Upload
 
@@ -111,7 +111,7 @@ def move_packages(
             _count(report, upload)
         return
     for upload, found in session.files.put_all(taking.address, taking.uploads(), batch=_BATCH):
-        cast("LateFile", upload.stream).close()
+        cast("OldFile", upload.stream).close()
         if isinstance(found, File):
             _count(report, upload)
         else:

@@ -4,76 +4,46 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, BinaryIO, Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import fsspec
 
 from repocore.errors import ConfigurationError, RejectedError
+from repocore.plugins.conda.late_files import LateFile
 from repocore.plugins.quetz.old_config import ObjectStore, OldQuetz
 
-__all__ = ["LateFile", "OldFiles", "open_old_files"]
+__all__ = ["OldFile", "OldFiles", "open_old_files"]
 
 _NO_LINKS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_UNREADABLE: Final = "the file cannot be read"
 
 
 class OldFiles(Protocol):
     """Where the files of channels are."""
 
-    def find(self, channel: str, platform: str, filename: str) -> LateFile | None:
+    def find(self, channel: str, platform: str, filename: str) -> OldFile | None:
         """A file, or None where there is none."""
         ...
 
 
-class LateFile:
-    """A file that waits to be read; it raises `RejectedError` where that does not work."""
+class OldFile(LateFile):
+    """A file of a deployment, and its size."""
 
-    def __init__(self, size: int, opener: Callable[[], Any]) -> None:
+    def __init__(self, name: str, size: int, opener: Callable[[], Any]) -> None:
+        super().__init__(name, opener)
         #: Bytes.
         self.size = size
-        self._opener = opener
-        self._stream: BinaryIO | None = None
-        self._ended = False
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Up to ``size`` bytes."""
-        if self._ended:
-            return b""
-        try:
-            chunk = self._opened().read(size)
-        except OSError as error:
-            raise RejectedError(_UNREADABLE) from error
-        if not chunk:
-            self.close()
-        return chunk
-
-    def fileno(self) -> int:
-        """A descriptor, where it is a local file; raises `OSError` otherwise."""
-        return self._opened().fileno()
-
-    def close(self) -> None:
-        """There is no more to be read.  Idempotent."""
-        self._ended = True
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
-
-    def _opened(self) -> BinaryIO:
-        if self._stream is None:
-            self._stream = self._opener()
-        assert self._stream is not None  # noqa: S101 - it was opened just now
-        return self._stream
 
 
 class _Local:
     def __init__(self, quetz: OldQuetz) -> None:
         self._folder = quetz.channels
 
-    def find(self, channel: str, platform: str, filename: str) -> LateFile | None:
+    def find(self, channel: str, platform: str, filename: str) -> OldFile | None:
         path = self._folder / channel / platform / filename
         if not path.is_file() or path.is_symlink():
             return None
-        return LateFile(
+        return OldFile(
+            filename,
             path.stat().st_size,
             lambda: os.fdopen(os.open(path, _NO_LINKS), "rb", buffering=0),
         )
@@ -84,7 +54,7 @@ class _Objects:
         self._store = store
         self._system = _system(store)
 
-    def find(self, channel: str, platform: str, filename: str) -> LateFile | None:
+    def find(self, channel: str, platform: str, filename: str) -> OldFile | None:
         key = f"{self._store.root(channel)}/{platform}/{filename}"
         try:
             size = self._system.info(key)["size"]
@@ -93,7 +63,7 @@ class _Objects:
         except OSError as error:
             message = f"The bucket of {channel} cannot be read: {type(error).__name__}."
             raise RejectedError(message) from error
-        return LateFile(size, lambda: self._system.open(key, "rb"))
+        return OldFile(filename, size, lambda: self._system.open(key, "rb"))
 
 
 def _system(store: ObjectStore) -> Any:
