@@ -54,7 +54,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "repocore.catalog.tables.work": "tests/catalog/test_migrations.py",
     "repocore.catalog.audit": "tests/registry/test_audit.py",
     "repocore.plugins.trusted_publishing.settings": "test_minting.py beside it",
-    "repocore.plugins.conda.late_files": "tests/plugins/conda/test_channel_tree.py",
+    "repocore.registry.late_files": "tests/plugins/conda/test_channel_tree.py",
     "repocore.cli.doubts": "tests/cli/test_access.py and test_accounts.py",
     "repocore.catalog.attempts": "tests/registry/test_throttling.py",
     "repocore.config.throttle": "tests/registry/test_throttling.py",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from repocore.registry.access import Access
 from repocore.registry.auditing import CheckReport, CollectReport
 from repocore.registry.key_sets import SIGNATURES, KeySet
+from repocore.registry.late_files import LateFile
 from repocore.registry.passwords import TOKEN_PREFIX, hash_password, verify_password
 from repocore.registry.registry import Registry
 from repocore.registry.releases import AT_ONCE
@@ -29,6 +30,7 @@ __all__ = [
     "CollectReport",
     "Downloads",
     "KeySet",
+    "LateFile",
     "Outdated",
     "Registry",
     "RetentionReport",

@@ -28,9 +28,9 @@ import zstandard
 from repocore.errors import RejectedError
 from repocore.plugins.conda.filenames import KINDS, is_subdir
 from repocore.plugins.conda.index_stream import Chunks, read_entries
-from repocore.plugins.conda.late_files import LateFile
 from repocore.plugins.conda.patches import PATCH_FILE
 from repocore.plugins.conda.records import canonical
+from repocore.registry import LateFile
 
 __all__ = ["ChannelTree", "Described", "RunExports", "Subdir", "TreeFile"]
 

@@ -9,8 +9,8 @@ from typing import Any, Final, Protocol, cast
 import fsspec
 
 from repocore.errors import ConfigurationError, RejectedError
-from repocore.plugins.conda.late_files import LateFile
 from repocore.plugins.quetz.old_config import ObjectStore, OldQuetz
+from repocore.registry import LateFile
 
 __all__ = ["OldFile", "OldFiles", "open_old_files"]
 
