@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from loopback import only_loopback
 from postgres_cluster import Databases, NoPostgresError, databases
 
+from repocore.catalog import Catalog
 from repocore.registry import passwords
 
 # Shared cores make time a poor judge: there is no deadline, and slow data is not an error.
@@ -28,6 +30,8 @@ settings.load_profile(
 # they reach is no measure of the tests beside the code, and tracing would take half as long again.
 UNTRACED = {"access", "clients", "docs", "kill", "machines", "memory", "promises", "servers"}
 UNTRACED |= {"test_moving.py", "test_serving.py"}
+# Tests that are about how tables are made.
+OWN_TABLES = ("test_migrations", "tests/disk", "tests/kill", "test_backends")
 # Where coverage tells a process that is started from a test to trace itself.
 TRACING = "COVERAGE_PROCESS_CONFIG"
 
@@ -67,6 +71,32 @@ def _cheap_hashes() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "_hasher", cheap)
         patch.setattr(passwords, "_NOBODY", cheap.hash("nobody"))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ready_tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A new catalog on SQLite begins as a copy of one whose tables were made once.
+
+    To make them takes half of the time of opening a registry, thousands of which are opened here.
+    The tests of migrations make their own, and so do servers that tests start.
+    """
+    template = tmp_path_factory.mktemp("template") / "catalog.db"
+    migrate = Catalog.migrate
+
+    def ready(catalog: Catalog) -> None:
+        path = getattr(catalog.dialect, "_path", None)
+        asked = os.environ.get("PYTEST_CURRENT_TEST", "")
+        if path and not Path(path).stat().st_size and not any(one in asked for one in OWN_TABLES):
+            if not template.exists():
+                made = Catalog(f"sqlite:///{template}", folder=template.parent)
+                migrate(made)
+                made.close()
+            shutil.copyfile(template, path)  # which keeps the mode of the one that is there
+        migrate(catalog)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Catalog, "migrate", ready)
         yield
 
 

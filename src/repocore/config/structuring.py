@@ -7,6 +7,7 @@ import difflib
 import enum
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast, get_args, get_origin
 
@@ -215,6 +216,8 @@ def _checked(converter: Converter, about: Mapping[str, Any]) -> Callable[[Any, A
     return read
 
 
+# To make one takes as long as to open a small catalog, and the second is like the first.
+@lru_cache(maxsize=8)
 def _converter(folder: str | None) -> Converter:
     def path(value: Any, kind: object) -> Path:
         return Path(folder or "", _text(value, kind))
