@@ -148,9 +148,9 @@ def test_an_account_that_was_blocked_is_let_in_again(house) -> None:
     """After too many attempts that failed; one that is not there is refused."""
     house("user", "add", "ann", "--password-stdin", typed="right horse")
     with open_registry(data=house.data) as registry:
-        for _ in range(10):
+        for number in range(10):
             with pytest.raises(NotAuthenticatedError):
-                registry.authenticate(Password("ann", "x"), source="192.0.2.1")
+                registry.authenticate(Password("ann", f"x{number}"), source="192.0.2.1")
         with pytest.raises(TooManyAttemptsError):
             registry.authenticate(Password("ann", "right horse"), source="192.0.2.1")
         assert house("user", "unblock", "ann").stdout == "Unblocked ann.\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -62,10 +63,21 @@ def site(settings, doorman):
         yield registry
 
 
+_numbers = itertools.count()
+
+
 def fail(site, credentials=WRONG, source=HERE, times=1) -> None:
+    """Try so many times, each time something else."""
     for _ in range(times):
+        tried = credentials
+        if isinstance(tried, Password):
+            tried = Password(tried.username, f"{tried.password}{next(_numbers)}")
+        elif isinstance(tried, ApiKey):
+            tried = ApiKey(f"{tried.value}{next(_numbers)}")
+        elif isinstance(tried, Bearer):
+            tried = Bearer(f"{tried.value}{next(_numbers)}")
         with pytest.raises(NotAuthenticatedError):
-            site.authenticate(credentials, source=source)
+            site.authenticate(tried, source=source)
 
 
 def refused(site, credentials=WRONG, source=HERE) -> int:
@@ -153,9 +165,9 @@ def test_a_name_that_nobody_has_is_answered_alike(site) -> None:
     told = []
     for name, source in (("ann", "203.0.113.1"), ("zoe", "203.0.113.2")):
         said = []
-        for _ in range(5):
+        for number in range(5):
             with pytest.raises(repocore.RepocoreError) as error:
-                site.authenticate(Password(name, "x"), source=source)
+                site.authenticate(Password(name, f"x{number}"), source=source)
             said.append((type(error.value), str(error.value)))
         told.append(said)
     assert told[0] == told[1]
@@ -177,9 +189,9 @@ def test_many_at_once_are_no_more_than_one_after_the_other(site, doorman) -> Non
     doorman.gate = threading.Event()
     with ThreadPoolExecutor(20) as pool:
 
-        def attempt(_number) -> str:
+        def attempt(number) -> str:
             try:
-                site.authenticate(WRONG, source=HERE)
+                site.authenticate(Password("ann", f"wrong{number}"), source=HERE)
             except repocore.RepocoreError as error:
                 return type(error).__name__
             return "in"
@@ -242,3 +254,13 @@ def test_an_administrator_ends_a_pause(site) -> None:
     refused(site, Password("bob", "x"), source=THERE)
     [record] = site.session(site.admin()).audit.list(limit=1)
     assert (record.what, record.details["change"]) == ("ann", "unblocked")
+
+
+@pytest.mark.parametrize("sent", [WRONG, ApiKey("rpc-aaaaaaaaaaaa-b"), Bearer("e30.e30.e30")])
+def test_a_program_with_an_old_secret_keeps_nobody_out(site, sent) -> None:
+    """The same again and again counts once; it is refused as ever."""
+    for _ in range(30):
+        with pytest.raises(NotAuthenticatedError):
+            site.authenticate(sent, source=HERE)
+    assert site.authenticate(RIGHT, source=HERE).name == "ann"
+    assert site.authenticate(Password("bob", "another long secret"), source=HERE).name == "bob"
