@@ -37,8 +37,8 @@ HINTS: Final[Mapping[type[errors.RepocoreError], str]] = {
         "password by the scheme Basic."
     ),
     errors.TooManyAttemptsError: (
-        "Wait as long as Retry-After says, then send what is right; an administrator can make a "
-        "new token or password meanwhile."
+        "Wait as long as Retry-After says, then send what is right. The block is of the account "
+        "or of the client's address; `repocore user unblock` ends that of an account."
     ),
     errors.AccessDeniedError: (
         "Ask whoever manages it for a role that lets you; GET /api/v1/access/explain tells what "

@@ -265,3 +265,26 @@ def test_a_secret_is_told_from_what_only_looks_like_one(house) -> None:
     for wrong in (secret[:-1] + last, strange):
         with pytest.raises(NotAuthenticatedError):
             accounts.find_token(wrong)
+
+
+def test_nobody_removes_or_disables_themselves(house) -> None:
+    """The last administrator would be gone; the application itself may do it."""
+    house.admin.accounts.add("ann")
+    house.allow("user:ann", "all", "**")
+    mine = house.as_("ann").accounts
+    for attempt in (lambda: mine.remove("ann"), lambda: mine.disable("ann")):
+        with pytest.raises(repocore.ConflictError, match="another administrator"):
+            attempt()
+    mine.configure("ann")
+    house.admin.accounts.disable("ann")
+    house.admin.accounts.remove("ann")
+
+
+def test_the_number_of_a_token_is_never_given_again(house) -> None:
+    """Records of changes name tokens by it."""
+    house.admin.accounts.add("ann")
+    first, _ = house.admin.accounts.create_token("ann", "first")
+    house.admin.accounts.remove("ann")
+    house.admin.accounts.add("bob")
+    second, _ = house.admin.accounts.create_token("bob", "second")
+    assert second.id > first.id

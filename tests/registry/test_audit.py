@@ -102,8 +102,8 @@ CHANGES: list[tuple[str, Callable, str, str, bool, bool]] = [
     ("remove", lambda h: h.admin.accounts.remove("ann"), "account.changed", "ann", 0, 0),
     ("token", lambda h: h.admin.accounts.create_token("ann", "t"), "account.changed", "ann", 0, 1),
     ("revoke", lambda h: h.admin.accounts.revoke_token(1), "account.changed", "ann", 1, 0),
-    ("rule", lambda h: h.admin.accounts.add_rule(READERS), "account.changed", "*", 0, 1),
-    ("no rule", lambda h: h.admin.accounts.remove_rule(1), "account.changed", "user:zoe", 1, 0),
+    ("rule", lambda h: h.admin.accounts.add_rule(READERS), "repository.changed", MAIN, 0, 1),
+    ("no rule", lambda h: h.admin.accounts.remove_rule(1), "repository.changed", MAIN, 1, 0),
     (
         "role",
         lambda h: h.admin.roles.add(Role(name="x", actions=frozenset({Action.READ}))),
@@ -118,9 +118,9 @@ CHANGES: list[tuple[str, Callable, str, str, bool, bool]] = [
         "account.changed",
         "user:bob",
         0,
-        0,
+        1,
     ),
-    ("unbind", lambda h: h.admin.roles.unbind(1), "account.changed", "user:zoe", 0, 0),
+    ("unbind", lambda h: h.admin.roles.unbind(1), "account.changed", "user:zoe", 1, 0),
     (
         "key",
         lambda h: h.admin.accounts.rotate_signing_key("bearer"),
@@ -292,3 +292,25 @@ def test_the_server_seals_by_itself(stocked) -> None:
     """In the background, without anybody asking."""
     stocked.registry.tell()
     assert stocked.admin.audit.verify().open == 0
+
+
+def test_what_stays_as_it_was_is_no_change(stocked) -> None:
+    """The same bytes again, or a copy of what is there: no second record."""
+    stocked.admin.repositories.create("conan/copy")
+    names = [(ZLIB, "r1")]
+    stocked.admin.releases.copy(MAIN, names, "conan/copy")
+    before = stocked.admin.audit.list(limit=1)
+    stocked.put(f"{PATH}/r1/export/metadata/sbom.json", b"{}")
+    stocked.admin.releases.copy(MAIN, names, "conan/copy")
+    assert stocked.admin.audit.list(limit=1) == before
+
+
+def test_who_was_let_into_a_repository_is_found_with_it(stocked) -> None:
+    """Roles and rules that name one are of it; those of several are of whom they let in."""
+    stocked.admin.roles.bind(Binding(subject="user:bob", role="viewer", pattern=MAIN))
+    stocked.admin.roles.bind(Binding(subject="user:bob", role="viewer", pattern="conan/*"))
+    [record] = stocked.admin.audit.list(AuditQuery(what=MAIN), limit=1)
+    assert record.details["change"] == f"user:bob holds viewer on {MAIN}"
+    assert record.after == {"subject": "user:bob", "role": "viewer", "pattern": MAIN}
+    [record] = stocked.admin.audit.list(AuditQuery(what="user:bob"))
+    assert record.after["pattern"] == "conan/*"

@@ -172,3 +172,32 @@ secret = { env = "ROBOT_TOKEN" }
         settings=repocore.config.load_settings(data=tmp_path, config=file, environ=environ)
     ) as registry:
         assert may(registry, "of-the-vault-0123456789", Action.WRITE)
+
+
+def test_a_declared_secret_goes_wherever_a_token_goes(settings) -> None:
+    """As a key, as a bearer, and in the place of a password; others' are what they were."""
+    secret = "of-the-vault-0123456789"
+    with repocore.open_registry(settings=declared(settings)) as registry:
+        admin = registry.session(registry.admin())
+        admin.accounts.add("ann", secret)
+        for sent in (
+            ApiKey(secret),
+            repocore.Bearer(secret),
+            repocore.Password("robot", secret),
+            repocore.Password("__token__", secret),
+        ):
+            assert registry.authenticate(sent).name == "robot"
+        assert registry.authenticate(repocore.Password("ann", secret)).via == "password"
+        for wrong in (repocore.Bearer(f"{secret}x"), repocore.Password("robot", f"{secret}x")):
+            with pytest.raises(NotAuthenticatedError):
+                registry.authenticate(wrong)
+
+
+def test_an_account_of_the_settings_is_removed_there(settings) -> None:
+    """Here it would come again with the next start, and a revoked token with it."""
+    with repocore.open_registry(settings=declared(settings)) as registry:
+        admin = registry.session(registry.admin())
+        with pytest.raises(RejectedError, match="stands in the settings"):
+            admin.accounts.remove("robot")
+    with repocore.open_registry(settings=settings) as registry:
+        registry.session(registry.admin()).accounts.remove("robot")

@@ -147,7 +147,7 @@ def test_holding_a_role_is_an_event(house) -> None:
     with repocore.open_registry(settings=house.settings, plugins=[Listener()]) as registry:
         bind(registry.session(registry.admin()), "user:ann", "viewer")
         registry.tell()
-    told = [event for event in seen if isinstance(event, repocore.AccountChanged)]
-    assert [(one.account, one.change) for one in told] == [
-        ("user:ann", "holds viewer on conan/main")
+    told = [event for event in seen if isinstance(event, repocore.RepositoryChanged)]
+    assert [(one.repository, one.change) for one in told] == [
+        ("conan/main", "user:ann holds viewer on conan/main")
     ]

@@ -87,7 +87,9 @@ class Transaction:
         after: Mapping[str, Any] | None = None,
     ) -> None:
         """Record a change of state, and tell the listeners once this is committed."""
-        if not isinstance(event, JobFinished):  # which nobody did
+        unchanged = before is not None and before == after
+        # What ends by itself nobody did, and what stays as it was nobody has changed.
+        if not isinstance(event, JobFinished) and not unchanged:
             self._record(event, before, after)
         self.tell(event)
 

@@ -9,6 +9,7 @@ import click
 
 from repocore.cli.doubts import warn
 from repocore.cli.output import State, command, command_group, show, table
+from repocore.errors import RejectedError
 from repocore.model import Action, Binding, Role, action_of, actions_of, parse_resource
 
 __all__ = [
@@ -114,6 +115,9 @@ def explain(state: State, who: str, groups: Sequence[str], **given: Any) -> None
     WHO is an account, or anonymous.  WHAT is format/name, format/name/package,
     format/name/package/version, or site.
     """
+    if who in {"*", "+"} or who.startswith("group:"):
+        message = f"{who!r} is nobody; name an account or anonymous, and groups with --group."
+        raise RejectedError(message)
     name = None if who == "anonymous" else who.removeprefix("user:")
     with state.session() as session:
         what = parse_resource(given["what"])

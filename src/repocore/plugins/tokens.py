@@ -23,22 +23,28 @@ def repocore_authenticate(registry: Registry, credentials: Credentials) -> Princ
     match credentials:
         case ApiKey(value):
             return _principal(registry, value, ANYBODY)
-        case Bearer(value) if value.startswith(TOKEN_PREFIX):
-            return _principal(registry, value, ANYBODY)
-        case Password(username, password) if password.startswith(TOKEN_PREFIX):
-            return _principal(registry, password, username)
+        case Bearer(value):
+            # One whose secret was made elsewhere has no form by which it is known.
+            return _principal(registry, value, ANYBODY, ours=value.startswith(TOKEN_PREFIX))
+        case Password(username, password):
+            ours = password.startswith(TOKEN_PREFIX)
+            return _principal(registry, password, username, ours=ours)
         case _:
             return None
 
 
-def _principal(registry: Registry, secret: str, username: str) -> Principal | None:
+def _principal(
+    registry: Registry, secret: str, username: str, *, ours: bool = True
+) -> Principal | None:
     accounts = registry.session(registry.admin()).accounts
     token = accounts.find_token(secret)
     if token is None:
-        if username != ANYBODY:
-            return None  # a password that only looks like a token
+        if username != ANYBODY or not ours:
+            return None  # another's: a password, a signed token
         message = "The token is not valid."
         raise NotAuthenticatedError(message)
+    if username not in {ANYBODY, token.account} and not ours:
+        return None  # somebody's password, which is a token of somebody else
     if username not in {ANYBODY, token.account}:
         message = "The token belongs to another account."
         raise NotAuthenticatedError(message)

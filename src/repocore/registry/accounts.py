@@ -12,6 +12,7 @@ from repocore.catalog.rows import rule_fields, token_fields
 from repocore.errors import (
     AccessDeniedError,
     AlreadyExistsError,
+    ConflictError,
     MissingError,
     NotAuthenticatedError,
     RejectedError,
@@ -29,12 +30,14 @@ from repocore.model import (
 from repocore.model.decisions import check_grain
 from repocore.registry.context import Context
 from repocore.registry.passwords import (
+    checked_password,
     hash_password,
     hash_token,
     same,
     split_token,
     verify_password,
 )
+from repocore.registry.roles import grant_event
 from repocore.registry.throttling import counted_name
 from repocore.registry.tokens import new_token
 
@@ -103,7 +106,7 @@ class Accounts:
             raise RejectedError(_NO_PASSWORD)
         check_account_name(name)
         names = [check_account_name(group) for group in groups]
-        hashed = None if password is None else hash_password(_checked(password))
+        hashed = None if password is None else hash_password(checked_password(password))
 
         def work(transaction: Transaction) -> bool:
             if not accounts.add_account(transaction, name, hashed, email, service=service):
@@ -133,8 +136,16 @@ class Accounts:
             return accounts.list_accounts(connection)
 
     def remove(self, name: str) -> None:
-        """Delete an account, its tokens, memberships and rules.  Raises `MissingError`."""
+        """Delete an account, its tokens, memberships and rules.
+
+        Raises `MissingError`, `RejectedError` for one of the settings, which would make it again,
+        and `ConflictError` for one's own.
+        """
         self._require()
+        self._refuse_oneself(name)
+        if any(account.name == name for account in self._context.services.settings.account):
+            message = f"The account {name} stands in the settings; take it out there first."
+            raise RejectedError(message)
         self._write(name, "removed", lambda t: accounts.remove_account(t, name))
 
     def disable(self, name: str, disabled: bool = True) -> None:  # noqa: FBT001, FBT002 - one verb both ways
@@ -147,8 +158,18 @@ class Accounts:
         """Change what is given of an account, keep the rest.  Raises `MissingError`."""
         self._require()
         change = {k: v for k, v in (("email", email), ("disabled", disabled)) if v is not None}
+        if not change:
+            self.get(name)
+            return
+        if disabled:
+            self._refuse_oneself(name)
         word = {True: "disabled", False: "enabled", None: "configured"}[disabled]
         self._write(name, word, lambda t: accounts.change_account(t, name, change), after=change)
+
+    def _refuse_oneself(self, name: str) -> None:
+        if name == self._context.principal.name:
+            message = "You cannot do that to your own account; another administrator can."
+            raise ConflictError(message)
 
     def unblock(self, name: str) -> None:
         """Have attempts to sign in as this account looked at again, whatever has failed before.
@@ -169,7 +190,7 @@ class Accounts:
         """Set a password; the account itself may, too.  Raises `MissingError`, `RejectedError`."""
         if self.get(name).service:
             raise RejectedError(_NO_PASSWORD)
-        change = {"password_hash": hash_password(_checked(password))}
+        change = {"password_hash": hash_password(checked_password(password))}
         self._write(name, "password", lambda t: accounts.change_account(t, name, change))
 
     def verify(self, name: str, password: str) -> Account | None:
@@ -299,7 +320,10 @@ class Accounts:
 
     def _live(self, found: tuple[Token, str, bool, bool]) -> Token:
         token, _, live, enabled = found
-        if not live or not enabled:
+        if not enabled:
+            message = "The account of the token is disabled; an administrator can enable it."
+            raise NotAuthenticatedError(message)
+        if not live:
             message = "The token is revoked or has expired; make a new one."
             raise NotAuthenticatedError(message)
         # Noted now and then only: a read must not cost a write.
@@ -320,7 +344,7 @@ class Accounts:
         """
         self._require()
         check_grain(rule, self._context.services.formats)
-        event = AccountChanged(account=rule.subject, change="rule added", by=self._context.by)
+        event = grant_event(rule.subject, rule.pattern, "has a rule", self._context.by)
 
         def work(transaction: Transaction) -> Rule:
             stored = accounts.add_rule(transaction, rule, position)
@@ -336,9 +360,9 @@ class Accounts:
         def work(transaction: Transaction) -> None:
             rule = accounts.remove_rule(transaction, number)
             if rule is None:
-                message = "There is no stored rule of that number."
-                raise MissingError(message)
-            event = AccountChanged(account=rule.subject, change="rule removed", by=self._context.by)
+                raise MissingError("There is no stored rule of that number.")
+            by = self._context.by
+            event = grant_event(rule.subject, rule.pattern, "has a rule no more", by)
             transaction.emit(event, before=rule_fields(rule))
 
         self._context.write(work)
@@ -373,12 +397,4 @@ class Accounts:
 
 
 def _missing(name: str) -> MissingError:
-    message = f"There is no account {name}."
-    return MissingError(message)
-
-
-def _checked(password: str) -> str:
-    if not password or len(password) > 1024:  # noqa: PLR2004 - a bound on the work of a hash
-        message = "A password has at least one character and at most 1024."
-        raise RejectedError(message)
-    return password
+    return MissingError(f"There is no account {name}.")

@@ -12,8 +12,11 @@ from typing import Final
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
+from repocore.errors import RejectedError
+
 __all__ = [
     "TOKEN_PREFIX",
+    "checked_password",
     "hash_password",
     "hash_token",
     "make_token",
@@ -21,6 +24,9 @@ __all__ = [
     "split_token",
     "verify_password",
 ]
+
+#: A bound on the work of a hash.
+_LONGEST: Final = 1024
 
 #: What every token of ours starts with, so that people and scanners recognise one.
 TOKEN_PREFIX: Final = "rpc-"  # noqa: S105 - it is what all of them have in common
@@ -31,6 +37,14 @@ _TOKEN = re.compile(r"rpc-([a-z0-9]{12})-([a-z0-9]{40})\Z")
 _hasher = PasswordHasher()
 #: Checked where there is no hash, so that an unknown name costs what a known one does.
 _NOBODY: Final = _hasher.hash(secrets.token_urlsafe())
+
+
+def checked_password(password: str) -> str:
+    """The password, if it can be one; raises `RejectedError`."""
+    if not password or len(password) > _LONGEST:
+        message = f"A password has at least one character and at most {_LONGEST}."
+        raise RejectedError(message)
+    return password
 
 
 def hash_password(password: str) -> str:

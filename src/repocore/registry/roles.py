@@ -13,13 +13,14 @@ from repocore.model import (
     AccountChanged,
     Action,
     Binding,
+    RepositoryChanged,
     Resource,
     Role,
 )
 from repocore.model.decisions import check_grain
 from repocore.registry.context import Context
 
-__all__ = ["Roles"]
+__all__ = ["Roles", "grant_event"]
 
 
 class Roles:
@@ -132,17 +133,25 @@ class Roles:
                 raise MissingError(message)
             return found
 
-        return self._write(found, f"holds {found.role} no more", work)
+        return self._write(found, f"holds {found.role} no more", work, gone=True)
 
     def _write(
-        self, binding: Binding, change: str, work: Callable[[Transaction], Binding]
+        self,
+        binding: Binding,
+        change: str,
+        work: Callable[[Transaction], Binding],
+        *,
+        gone: bool = False,
     ) -> Binding:
         where = f"{change} on {binding.pattern}"
-        event = AccountChanged(account=binding.subject, change=where, by=self._context.by)
+        event = grant_event(binding.subject, binding.pattern, where, self._context.by)
+
+        fields = {"subject": binding.subject, "role": binding.role, "pattern": binding.pattern}
+        said = {"before": fields} if gone else {"after": fields}
 
         def all_of_it(transaction: Transaction) -> Binding:
             done = work(transaction)
-            transaction.emit(event)
+            transaction.emit(event, **said)
             return done
 
         return self._context.write(all_of_it)
@@ -168,6 +177,17 @@ class Roles:
                 "somebody else."
             )
             raise AccessDeniedError(message)
+
+
+def grant_event(
+    subject: str, pattern: str, change: str, by: str
+) -> AccountChanged | RepositoryChanged:
+    """What tells of a rule or a role: of the repository, where it is of one, else of whom it is."""
+    found = _resource(pattern)
+    if found is None:
+        return AccountChanged(account=subject, change=change, by=by)
+    address = f"{found.format}/{found.repository}"
+    return RepositoryChanged(repository=address, change=f"{subject} {change}", by=by)
 
 
 def _fields(role: Role | None) -> dict[str, Any] | None:

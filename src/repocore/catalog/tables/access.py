@@ -77,6 +77,8 @@ tokens = Table(
     Column("expires_at", BigInteger),
     Column("last_used_at", BigInteger),
     Column("revoked_at", BigInteger),
+    # Records name tokens by their number: one that is gone is never given again.
+    sqlite_autoincrement=True,
 )
 
 rules = Table(

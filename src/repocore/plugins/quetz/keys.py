@@ -79,7 +79,7 @@ def _in_the_name_of(session: Session) -> Session:
 def _all(session: Session, _request: Request) -> Sequence[Token]:
     name = signed_in(session)
     session.accounts.get(name)  # a token that is narrower than its account learns of no other
-    house = session.registry.session(session.registry.admin())
+    house = session.registry.session(session.registry.admin(), source=session.source)
     own = house.accounts.tokens(name)
     keyed = [
         one for account in key_accounts(session, name) for one in house.accounts.tokens(account)
@@ -269,7 +269,7 @@ def delete(session: Session, request: Request) -> Response:
 
 def _named(session: Session, text: str) -> Token | None:
     """The token of a secret, or of what a list shows of it."""
-    house = session.registry.session(session.registry.admin())
+    house = session.registry.session(session.registry.admin(), source=session.source)
     for token in house.accounts.tokens():
         if text == _masked(token).removesuffix(_MARK):
             return token

@@ -128,7 +128,7 @@ def delete(session: Session, request: Request) -> Response:
     channel = permitted(session, request, Action.DELETE, name)
     format_ = session.registry.formats["conda"]
     # By their paths, since what was withdrawn is in no list.
-    house = session.registry.session(session.registry.admin())
+    house = session.registry.session(session.registry.admin(), source=session.source)
     names = [
         (subdir, file.path.name)
         for subdir in subdirs_of(house, channel)

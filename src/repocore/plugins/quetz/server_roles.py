@@ -121,7 +121,7 @@ def bind(session: Session, binding: Binding) -> Binding:
     """
     role = OWN_ROLES.get(binding.role)
     if role is not None and role.name not in session.registry.access.roles:
-        house = session.registry.session(session.registry.admin())
+        house = session.registry.session(session.registry.admin(), source=session.source)
         house.roles.add(role)
     return session.roles.bind(binding)
 

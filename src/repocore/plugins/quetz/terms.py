@@ -38,7 +38,7 @@ def _group(session: Session) -> str:
 def _signed_at(session: Session, name: str) -> datetime | None:
     """When somebody has signed; None for who has not."""
     group = _group(session)
-    house = session.registry.session(session.registry.admin())
+    house = session.registry.session(session.registry.admin(), source=session.source)
     if name not in house.accounts.groups().get(group, ()):
         return None
     wanted = f"joined {group}"
@@ -104,7 +104,7 @@ def sign(session: Session, request: Request) -> Response:
     moment = _signed_at(session, name)
     if moment is not None:
         return Response.json(f"TOS already signed for {name} at {moment.isoformat()}.", 201)
-    house = session.registry.session(session.registry.admin())
+    house = session.registry.session(session.registry.admin(), source=session.source)
     house.accounts.add_to_group(group, name)
     return Response.json(f"TOS signed for {name}", 201)
 

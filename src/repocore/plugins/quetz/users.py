@@ -60,7 +60,7 @@ def administers_channels(session: Session) -> bool:
 
 def accounts_of(session: Session) -> dict[str, Account]:
     """Every account by name, whoever asks; the caller decides who is told."""
-    house = session.registry.session(session.registry.admin())
+    house = session.registry.session(session.registry.admin(), source=session.source)
     return {account.name: account for account in house.accounts.list()}
 
 
@@ -87,7 +87,7 @@ def profile(name: str) -> dict[str, str]:
 
 def describe(session: Session, name: str) -> dict[str, Any]:
     """A user, as clients take it apart; one may be known to another authenticator alone."""
-    house = session.registry.session(session.registry.admin())
+    house = session.registry.session(session.registry.admin(), source=session.source)
     try:
         made = house.accounts.get(name).created_at.isoformat()
     except MissingError:
