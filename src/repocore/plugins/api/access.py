@@ -83,7 +83,7 @@ class NewBinding:
 
     subject: Annotated[str, "Who: *, +, user:NAME or group:NAME."]
     role: Annotated[str, "Which role."]
-    pattern: Annotated[str, "Where; everywhere where nothing is said."] = "**"
+    pattern: Annotated[str, "Where; `**` is everywhere."]
 
 
 @attrs.frozen(kw_only=True)
@@ -209,7 +209,7 @@ def list_bindings(session: Session, request: Request) -> Response:
 
 
 def bind(session: Session, request: Request) -> Response:
-    """Give a `role` to a `subject` on a `pattern`, or everywhere."""
+    """Give a `role` to a `subject` on a `pattern`."""
     wanted = read_body(request, NewBinding)
     made = session.roles.bind(
         Binding(subject=wanted.subject, role=wanted.role, pattern=wanted.pattern)

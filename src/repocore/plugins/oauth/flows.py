@@ -21,7 +21,13 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 
 from repocore.cookies import cookie_field, read_cookie
-from repocore.errors import MissingError, NotAuthenticatedError, RejectedError
+from repocore.errors import (
+    MissingError,
+    NotAuthenticatedError,
+    RejectedError,
+    UpstreamError,
+    UpstreamUnavailableError,
+)
 from repocore.http import Request, Response
 from repocore.model import External, Principal
 from repocore.plugins.oauth.admission import admit
@@ -125,7 +131,11 @@ class Flows:
             "until": int(time.time() + _PATIENCE.total_seconds()),
         }
         cookie = self._cookie(session, request, attempt.state, self._sealed(kept))
-        place = provider.authorize_url(attempt)
+        try:
+            place = provider.authorize_url(attempt)
+        except UpstreamError as error:
+            message = f"{provider.title} is not to be asked: {error}"
+            raise UpstreamUnavailableError(message) from error
         return Response(302, b"", (("Location", place), cookie))
 
     def finish(self, session: Session, request: Request) -> Response:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Final, cast
+from urllib.parse import urlsplit
 
 import jwt
 
@@ -158,8 +159,9 @@ def _fetch_keys(publisher: PublisherSettings) -> Any:
     )
     try:
         return _keys_of(client, publisher)
-    except UpstreamRefusedError as error:  # the settings' fault, and not the job's
-        message = f"The keys of the publisher {publisher.name} cannot be fetched: {error}"
+    except (UpstreamRefusedError, UpstreamUnavailableError) as error:  # not the job's fault
+        host = urlsplit(publisher.keys_url or publisher.issuer).hostname
+        message = f"The keys of the publisher {publisher.name} are not to be had of {host}: {error}"
         raise UpstreamUnavailableError(message) from error
 
 
