@@ -22,7 +22,7 @@ def test_a_change_is_loaded_once_by_all_who_meet_it(house, overtaken, monkeypatc
     version = house.registry._services.catalog.hot.version()
     loads: list[object] = []
     load = book._load
-    monkeypatch.setattr(book, "_load", lambda: loads.append(load()) or loads[-1])
+    monkeypatch.setattr(book, "_load", lambda *_: loads.append(load()) or loads[-1])
     overtaken(book, lambda: book.at(version))
     assert ann.allowed(Action.READ, ZLIB)
     assert len(loads) == 1
@@ -35,4 +35,4 @@ def test_verified_secrets_are_bounded(house, monkeypatch: pytest.MonkeyPatch) ->
     secrets = [house.admin.accounts.create_token("ann", f"ci{n}")[1] for n in range(5)]
     for secret in secrets * 2:
         assert house.registry.connect(ApiKey(secret)).principal.name == "ann"
-        assert 1 <= len(house.registry._services.book._verified) <= 3
+        assert 1 <= len(house.registry._services.book.known.verified) <= 3

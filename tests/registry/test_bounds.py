@@ -42,7 +42,6 @@ from repocore.config import Settings
 from repocore.errors import BlobMissingError, FileMissingError
 from repocore.model import Grain
 from repocore.model.access import Pattern
-from repocore.plugins import rules
 from repocore.registry import access, auditing, exporting
 from repocore.registry.relay import Relay
 
@@ -153,9 +152,9 @@ def test_repository_of_a_format_that_went(notes: Registry, tmp_path: Path) -> No
 
 
 def test_memories_are_bounded(house, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Decisions, verified secrets and sorted rules are forgotten before they are too many."""
+    """Decisions, verified secrets and lists are forgotten before they are too many."""
     monkeypatch.setattr(access, "_MOST", 3)
-    monkeypatch.setattr(rules, "_MOST_BUCKETS", 3)
+    monkeypatch.setattr(access, "_MOST_LISTS", 3)
     house.recipe("r1")
     house.allow("*", "read", "conan/main/**")
     house.admin.accounts.add("ann", "low-tide-42")
@@ -167,9 +166,11 @@ def test_memories_are_bounded(house, monkeypatch: pytest.MonkeyPatch) -> None:
             house.registry.connect(Password("ann", f"wrong{number}"))
         session = house.registry.connect(Password("ann", "low-tide-42"))
         assert session.principal.name == "ann"
-    book = house.registry._services.book
-    assert len(book._decisions) <= 3
-    assert len(book._verified) <= 3
+        assert someone.repositories.list() != []
+    known = house.registry.access
+    assert 0 < len(known.decisions) <= 3
+    assert 0 < len(known.verified) <= 3
+    assert 0 < len(known.readable) <= 3
 
 
 def test_credentials_of_a_plugins_kind_are_asked_each_time(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def forget_grants(transaction: Transaction, address: str) -> dict[str, int]:
         table.name: transaction.execute(
             delete(table).where(
                 (table.c.pattern == address)
-                | table.c.pattern.startswith(f"{address}/", autoescape=True)
+                | (func.substr(table.c.pattern, 1, len(address) + 1) == f"{address}/")
             )
         ).rowcount
         for table in (tables.rules, tables.bindings)
