@@ -113,16 +113,33 @@ def postgres_databases() -> Iterator[Databases]:
         raise
 
 
+@pytest.fixture(scope="session")
+def postgres_tables(
+    postgres_databases: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The name of a database whose tables were made once, to be copied."""
+
+    def migrate(url: str) -> None:
+        made = Catalog(url, folder=tmp_path_factory.mktemp("made"))
+        made.migrate()
+        made.close()
+
+    with postgres_databases.template(migrate) as name:
+        yield name
+
+
 @pytest.fixture(
     params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)],
 )
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The address of an empty database: a file of this test, or a fresh PostgreSQL database."""
+    """The address of a database without rows: a file of this test, or a new one of PostgreSQL."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'catalog.db'}"
         return
     server: Databases = request.getfixturevalue("postgres_databases")
-    with server.fresh() as url:
+    own = any(one in request.node.nodeid for one in OWN_TABLES)
+    template = "template0" if own else request.getfixturevalue("postgres_tables")
+    with server.fresh(template) as url:
         yield url
 
 

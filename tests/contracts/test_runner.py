@@ -31,12 +31,15 @@ TestFourThreads = runner_contract(lambda: installation("threads:4"))
 
 
 @pytest.mark.postgres
-def test_threads_over_postgresql_keep_the_contract(postgres_databases) -> None:
+def test_threads_over_postgresql_keep_the_contract(postgres_databases, postgres_tables) -> None:
     """The same, with the rows in PostgreSQL."""
 
     @contextlib.contextmanager
     def make():
-        with postgres_databases.fresh() as url, tempfile.TemporaryDirectory() as folder:
+        with (
+            postgres_databases.fresh(postgres_tables) as url,
+            tempfile.TemporaryDirectory() as folder,
+        ):
             chosen = Settings(data=Path(folder), catalog=url, jobs=SOON)
             yield lambda plugins: open_registry(settings=chosen, plugins=plugins)
 

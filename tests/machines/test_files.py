@@ -45,12 +45,15 @@ def test_files_survive_everything_on_sqlite():
 
 
 @pytest.mark.postgres
-def test_files_survive_everything_on_postgresql(postgres_databases):
+def test_files_survive_everything_on_postgresql(postgres_databases, postgres_tables):
     """The same, with the catalog in PostgreSQL."""
 
     @contextlib.contextmanager
     def installation():
-        with postgres_databases.fresh() as url, tempfile.TemporaryDirectory() as folder:
+        with (
+            postgres_databases.fresh(postgres_tables) as url,
+            tempfile.TemporaryDirectory() as folder,
+        ):
             chosen = Settings(data=Path(folder), catalog=url)
             disk = QuickDisk(Path(folder) / "blobs")
             yield lambda plugins: open_registry(settings=chosen, plugins=[disk, *plugins])

@@ -39,12 +39,15 @@ def test_jobs_survive_everything_on_sqlite():
 
 
 @pytest.mark.postgres
-def test_jobs_survive_everything_on_postgresql(postgres_databases):
+def test_jobs_survive_everything_on_postgresql(postgres_databases, postgres_tables):
     """The same, with the catalog in PostgreSQL."""
 
     @contextlib.contextmanager
     def installation():
-        with postgres_databases.fresh() as url, tempfile.TemporaryDirectory() as folder:
+        with (
+            postgres_databases.fresh(postgres_tables) as url,
+            tempfile.TemporaryDirectory() as folder,
+        ):
             yield opening(folder, catalog=url)
 
     few = settings(max_examples=max(EXAMPLES // 5, 4), stateful_step_count=STEPS)
