@@ -59,6 +59,7 @@ class Relay:
         self._due = threading.Event()
         self._ended = False
         self._lock = threading.Lock()
+        self._turn = threading.RLock()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -87,12 +88,13 @@ class Relay:
         self.run()
 
     def run(self) -> None:
-        """Run every task once, here."""
-        for task in self._tasks:
-            try:
-                task()
-            except Exception:  # noqa: BLE001 - the thread must go on
-                _log.exception("background work failed; trying again later")
+        """Run every task once, here; a run of the thread that is under way ends before."""
+        with self._turn:
+            for task in self._tasks:
+                try:
+                    task()
+                except Exception:  # noqa: BLE001 - the thread must go on
+                    _log.exception("background work failed; trying again later")
 
     def _loop(self) -> None:
         while not self._ended:
