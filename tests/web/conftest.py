@@ -9,27 +9,17 @@ from typing import Any
 
 import attrs
 import pytest
+from gate import Gate
 from tests_manifest import manifest
 from wsgi_calls import Answer, basic, call
 
 import repocore
-from repocore import Password, Principal, Registry, Rule, Session, hookimpl
+from repocore import Registry, Rule, Session
 from repocore.config import LimitSettings, Settings, WebSettings
 from repocore_web import create_app
 
 MAIN = "conan/main"
 RECIPE = f"/{MAIN}/v2/conans/zlib/1.3/_/_/revisions/r1"
-
-
-class Gate:
-    """An authenticator that costs nothing: the password of everybody is ``high-water``."""
-
-    @hookimpl
-    def repocore_authenticate(self, credentials):
-        match credentials:
-            case Password(username, "high-water"):
-                return Principal(name=username, via="gate")
-        return None
 
 
 @attrs.frozen

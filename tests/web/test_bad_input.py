@@ -14,11 +14,12 @@ from typing import Any
 
 import attrs
 import pytest
+from gate import Gate
 from tests_manifest import manifest
 from wsgi_calls import BAD_SEGMENTS, Answer, ShortInput, Untouchable, basic, call
 
 import repocore
-from repocore import Password, Policy, Principal, Registry, Rule, hookimpl
+from repocore import Policy, Registry, Rule
 from repocore.config import LimitSettings, Settings
 from repocore.errors import StorageFullError
 from repocore_web import create_app
@@ -35,17 +36,6 @@ LISTS = (
 )
 CHUNKED = {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
 LIMITS = LimitSettings(max_body=2000)
-
-
-class Gate:
-    """Everybody's password is ``high-water``; ``nobody`` signs in and may nothing."""
-
-    @hookimpl
-    def repocore_authenticate(self, credentials: repocore.Credentials) -> Principal | None:
-        match credentials:
-            case Password(username, "high-water"):
-                return Principal(name=username, via="gate")
-        return None
 
 
 @attrs.frozen

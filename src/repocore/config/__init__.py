@@ -22,6 +22,7 @@ from repocore.config.describing import (
 from repocore.config.jobs import JobSettings, ScheduleSettings
 from repocore.config.loading import load_settings, locate_data, locate_settings, read_table
 from repocore.config.retention import RetentionSettings
+from repocore.config.saying import http_url, says
 from repocore.config.settings import (
     LimitSettings,
     PluginSettings,
@@ -29,7 +30,6 @@ from repocore.config.settings import (
     RuleSettings,
     Settings,
     WebSettings,
-    says,
 )
 from repocore.config.signing_in import (
     FrontSettings,
@@ -64,6 +64,7 @@ __all__ = [
     "WebSettings",
     "describe_settings",
     "dump_settings",
+    "http_url",
     "load_settings",
     "locate_data",
     "locate_settings",

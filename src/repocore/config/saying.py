@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
-__all__ = ["positive", "says", "some", "whole"]
+__all__ = ["http_url", "positive", "says", "some", "whole"]
 
 
 def says(
@@ -27,6 +28,19 @@ def some(value: str) -> None:
     """Refuse a text without a word in it."""
     if not value.strip():
         raise ValueError("expected some text")
+
+
+def http_url(example: str) -> Callable[[str | None], None]:
+    """A check that refuses what is no URL of HTTP, or one with a user; None passes."""
+
+    def check(value: str | None) -> None:
+        if value is None:
+            return
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+            raise ValueError(f"expected a URL such as {example}, without a user")
+
+    return check
 
 
 def positive(value: Any) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from repocore.config.saying import positive, says, some
+from repocore.config.saying import http_url, positive, says, some
 from repocore.config.values import Secret
 from repocore.model import check_account_name
 
@@ -21,6 +21,7 @@ __all__ = ["FrontSettings", "ProviderKind", "ProviderSettings", "SessionSettings
 
 _WORD = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
 #: What stands below /auth already, and how identities are called that no provider has proved.
+_URL: Final = http_url("https://login.example")
 _TAKEN: Final = frozenset({"dev", "header", "login", "logout", "session"})
 _COOKIE = re.compile(r"[A-Za-z0-9_-]{1,60}\Z")
 _DOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?\Z")
@@ -53,10 +54,8 @@ def _provider_name(value: str) -> None:
 
 
 def _url(value: str | None) -> None:
-    parts = urlsplit(value or "https://x.example")
-    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
-        raise ValueError("expected a URL such as https://login.example, without a user")
-    if parts.fragment:
+    _URL(value)
+    if value is not None and urlsplit(value).fragment:
         raise ValueError("expected a URL without a fragment")
 
 

@@ -17,11 +17,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import attrs
 
-from repocore.config import Secret, says
+from repocore.config import Secret, http_url, says
 from repocore.errors import (
     ConfigurationError,
     JobError,
@@ -30,6 +29,7 @@ from repocore.errors import (
 )
 from repocore.markers import hookimpl
 from repocore.model import Event, JobFinished, JobSubmitted, Pattern, Payload, Resource
+from repocore.model.decisions import compiled
 from repocore.model.events import event_name, event_subject
 from repocore.ports import JobHandler, Progress
 from repocore.registry import Registry, Session, UpstreamClient
@@ -50,12 +50,6 @@ _ATTEMPTS: Final = 12
 _TAKEN: Final = range(200, 300)
 #: Who says so wants no more of them.
 _GONE: Final = 410
-
-
-def _http(value: str) -> None:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
-        raise ValueError("expected a URL such as https://builds.example/hooks, without a user")
 
 
 def _long(value: str) -> None:
@@ -88,7 +82,11 @@ class HookSettings:
 
     name: str = attrs.field(metadata=says("Its name, in the list of jobs.", check=_name))
     url: Secret = attrs.field(
-        repr=False, metadata=says("Where it is sent; it is not shown anywhere.", check=_http)
+        repr=False,
+        metadata=says(
+            "Where it is sent; it is not shown anywhere.",
+            check=http_url("https://builds.example/hooks"),
+        ),
     )
     secret: Secret = attrs.field(
         repr=False, metadata=says("What it is signed with; the receiver has it too.", check=_long)
@@ -185,12 +183,13 @@ def _wants(hook: HookSettings, event: Event) -> bool:
     if address is None:
         return hook.pattern == "**"
     format_, name = address.split("/", 1)
-    covered = Pattern.compile(hook.pattern).covers(format_, name)
+    pattern = compiled(hook.pattern)
+    covered = pattern.covers(format_, name)
     if covered is not None:
         return covered
     package, version = getattr(event, "package", None), getattr(event, "version", None)
     resource = Resource(format_, name, package, version if package else None)
-    return Pattern.compile(hook.pattern).matches(resource)
+    return pattern.matches(resource)
 
 
 def _cloud_event(registry: Registry, event: Event, number: str, at: datetime) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 from repocore.errors import ConfigurationError, UpstreamUnavailableError
@@ -18,6 +18,10 @@ SIGNATURES: Final = (
 )  # fmt: skip
 
 _MOST_KEYS: Final = 50
+#: A token longer than this is no token.
+_LONGEST: Final = 1 << 16
+#: Seconds that the clock of another server may be off.
+_LEEWAY: Final = 60
 
 
 class KeySet:
@@ -41,6 +45,41 @@ class KeySet:
         """The keys that may have signed; none where there is none of that name and algorithm."""
         found = self._known(kid, algorithm, self._lifetime)
         return found or self._known(kid, algorithm, self._patience)
+
+    def claims(
+        self, token: str, *, issuer: str, audience: str | Sequence[str], require: Sequence[str]
+    ) -> dict[str, Any] | None:
+        """What a token says (RFC 7519) that one of these keys signed, for this audience, and that
+        is valid now, give or take a minute; None for any other.
+
+        What it says itself of keys (``jwk``, ``jku``, ``x5u``) is not looked at, and its ``kid``
+        only chooses among these.
+        """
+        jwt = _package()
+        if len(token) > _LONGEST:
+            return None
+        try:
+            header: Mapping[str, Any] = jwt.get_unverified_header(token)
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+            return None
+        kid, algorithm = header.get("kid"), header.get("alg")
+        if algorithm not in SIGNATURES or "crit" in header:
+            return None
+        for key in self.find(kid if isinstance(kid, str) else None, str(algorithm)):
+            try:
+                return jwt.decode(
+                    token,
+                    key,
+                    algorithms=[algorithm],
+                    audience=audience,
+                    issuer=issuer,
+                    leeway=_LEEWAY,
+                    options={"require": list(require)},
+                )
+            # Whatever a hostile token makes of the parser, it proves nothing.
+            except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+                continue
+        return None
 
     def _known(self, kid: str | None, algorithm: str, lifetime: float) -> list[Any]:
         with self._lock:

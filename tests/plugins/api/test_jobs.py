@@ -6,25 +6,14 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from gate import Gate
 from job_kinds import Kinds, Works, opened
 from wsgi_calls import basic, call
 
-from repocore import Password, Principal, hookimpl
 from repocore.config import Settings
 from repocore_web import create_app
 
 JOBS = "/api/v1/jobs"
-
-
-class Gate:
-    """The password of everybody is ``high-water``."""
-
-    @hookimpl
-    def repocore_authenticate(self, credentials):
-        match credentials:
-            case Password(username, "high-water"):
-                return Principal(name=username, via="gate")
-        return None
 
 
 @pytest.fixture

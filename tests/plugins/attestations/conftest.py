@@ -11,11 +11,12 @@ from typing import Any
 import attrs
 import pytest
 from channel_pool import Packaged, package
+from gate import Gate
 from own_sigstore import ISSUER, Sigstore, sigstore, statement
 from wsgi_calls import Answer, basic, call
 
 import repocore
-from repocore import Password, Principal, Registry, Rule, Session, Tier, actions_of, hookimpl
+from repocore import Registry, Rule, Session, Tier, actions_of
 from repocore.config import Settings
 from repocore.config.settings import PluginSettings
 from repocore_web import create_app
@@ -24,17 +25,6 @@ MAIN = "conda/main"
 STRICT = "conda/strict"
 SITE = "http://server.example"
 EDGE = "----edge"
-
-
-class Gate:
-    """The password of everybody is ``high-water``."""
-
-    @hookimpl
-    def repocore_authenticate(self, credentials):
-        match credentials:
-            case Password(username, "high-water"):
-                return Principal(name=username, via="gate")
-        return None
 
 
 @attrs.frozen

@@ -11,25 +11,15 @@ from typing import Any
 import attrs
 import pytest
 from channel_pool import Packaged, package
+from gate import Gate
 from wsgi_calls import Answer, basic, call
 
 import repocore
-from repocore import Password, Principal, Registry, Rule, Session, Tier, actions_of, hookimpl
+from repocore import Registry, Rule, Session, Tier, actions_of
 from repocore.config import Settings
 from repocore_web import create_app
 
 MAIN = "conda/main"
-
-
-class Gate:
-    """An authenticator that costs nothing: the password of everybody is ``high-water``."""
-
-    @hookimpl
-    def repocore_authenticate(self, credentials):
-        match credentials:
-            case Password(username, "high-water"):
-                return Principal(name=username, via="gate")
-        return None
 
 
 @attrs.frozen

@@ -11,29 +11,19 @@ from typing import Any
 import attrs
 import pytest
 from channel_pool import Packaged, package
+from gate import Gate
 from wsgi_calls import Answer, basic, call
 
 import repocore
-from repocore import Password, Principal, Registry, Session, hookimpl
+from repocore import Registry, Session
 from repocore.config import PluginSettings, Settings
 from repocore.model import Binding
 from repocore.plugins.quetz.server_roles import OWN_ROLES
 from repocore.plugins.quetz.settings import QuetzSettings
 from repocore_web import create_app
 
-PASSWORD = "flood-tide"
+PASSWORD = "high-water"
 PEOPLE = ("olga", "mara", "mike", "nick", "nora")
-
-
-class Gate:
-    """An authenticator that costs nothing: everybody has one password."""
-
-    @hookimpl
-    def repocore_authenticate(self, credentials):
-        match credentials:
-            case Password(username, "flood-tide"):
-                return Principal(name=username, via="gate")
-        return None
 
 
 @attrs.frozen

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
 
 import attrs
 
-from repocore.config import Secret, says, scope_rule
+from repocore.config import Secret, http_url, says, scope_rule
 from repocore.model import check_account_name
 
 __all__ = ["PublisherSettings", "TrustedPublishingSettings"]
@@ -23,16 +22,9 @@ _NAMES: Final[Mapping[str, str]] = {
     "project_path": "project_id",
 }
 _LONGEST: Final = timedelta(hours=6)
+_URL: Final = http_url("https://ci.example")
 #: What the token is checked for anyway.
 _CHECKED: Final = frozenset({"iss", "aud", "exp", "nbf", "iat", "jti"})
-
-
-def _https(value: str | None) -> None:
-    if value is None:
-        return
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
-        raise ValueError("expected a URL such as https://ci.example, without a user")
 
 
 def _claims(value: Mapping[str, Any]) -> None:
@@ -85,7 +77,7 @@ class PublisherSettings:
         metadata=says("Its name, in the names of tokens.", check=check_account_name)
     )
     issuer: str = attrs.field(
-        metadata=says("Who signs the jobs' tokens, exactly as their `iss` has it.", check=_https)
+        metadata=says("Who signs the jobs' tokens, exactly as their `iss` has it.", check=_URL)
     )
     audience: tuple[str, ...] = attrs.field(
         metadata=says(
@@ -113,7 +105,7 @@ class PublisherSettings:
     )
     keys_url: str | None = attrs.field(
         default=None,
-        metadata=says("Where the issuer's keys are; else they are discovered.", check=_https),
+        metadata=says("Where the issuer's keys are; else they are discovered.", check=_URL),
     )
     ca_bundle: Path | None = attrs.field(
         default=None, metadata=says("Certificates in the place of the system's.")
