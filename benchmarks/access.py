@@ -84,7 +84,7 @@ def _fill(registry: Registry, rules: int) -> None:
         for table, values in ((tables.repositories, repositories), (tables.rules, rows)):
             for start in range(0, len(values), _BATCH):
                 transaction.connection.execute(insert(table), values[start : start + _BATCH])
-        transaction.bump_access()
+        transaction.bump_access(rules=True, repositories=True)
 
     catalog.write(work)
 

@@ -59,7 +59,8 @@ def _fill(registry: Registry) -> None:
         admin.files.put(f"conda/{name}", f"noarch/{file}", io.BytesIO(package(file)[0]))
         source = SourceFile(SOURCE).path
         admin.files.put(f"conan/{name}", source, io.BytesIO(b"foo"))
-    admin.accounts.signing_keys("conan-transfer")  # made at the first need
+    for purpose in ("conan-transfer", "bearer"):
+        admin.accounts.signing_keys(purpose)  # made at the first need
     admin.accounts.add("olga")
     admin.accounts.add("eve")
     admin.accounts.add_to_group("keeper", "olga")

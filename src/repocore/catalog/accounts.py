@@ -12,7 +12,7 @@ from repocore.catalog import tables
 from repocore.catalog.dialects import now
 from repocore.catalog.rows import account_of, key_of, rule_of, token_of
 from repocore.catalog.transactions import Transaction
-from repocore.model import Account, Rule, SigningKey, Tier, Token
+from repocore.model import Account, Rule, SigningKey, Token
 
 __all__ = [
     "access_state",
@@ -46,8 +46,6 @@ _g = tables.groups
 _t = tables.tokens
 _r = tables.rules
 _k = tables.keys
-
-_TIERS = {tier: place for place, tier in enumerate(Tier)}
 
 
 def find_account(connection: Connection, name: str) -> Account | None:
@@ -92,14 +90,14 @@ def add_account(
     }
     added = transaction.insert_missing(_a, values)
     if added:
-        transaction.bump_access(rules=False, repositories=False)
+        transaction.bump_access()
     return added
 
 
 def change_account(transaction: Transaction, name: str, values: Mapping[str, Any]) -> bool:
     """Write some columns; False where there is no such account."""
     changed = transaction.execute(update(_a).where(_a.c.name == name).values(**values)).rowcount
-    transaction.bump_access(rules=False, repositories=False)
+    transaction.bump_access()
     return changed == 1
 
 
@@ -109,7 +107,7 @@ def remove_account(transaction: Transaction, name: str) -> bool:
     # Whoever gets the name next starts without the grants of the one before.
     for table in (_r, tables.bindings):
         transaction.execute(delete(table).where(table.c.subject == f"user:{name}"))
-    transaction.bump_access(repositories=False)
+    transaction.bump_access(rules=True)
     return removed == 1
 
 
@@ -129,14 +127,14 @@ def groups(connection: Connection) -> dict[str, frozenset[str]]:
 def add_member(transaction: Transaction, group: str, name: str) -> None:
     """Put an account into a group; nothing happens where it is in already."""
     transaction.insert_missing(_g, {"name": group, "account_id": _number(name)})
-    transaction.bump_access(rules=False, repositories=False)
+    transaction.bump_access()
 
 
 def remove_member(transaction: Transaction, group: str, name: str) -> bool:
     """Take an account out of a group; False where it was not in."""
     mine = (_g.c.name == group) & (_g.c.account_id == _number(name))
     removed = transaction.execute(delete(_g).where(mine)).rowcount
-    transaction.bump_access(rules=False, repositories=False)
+    transaction.bump_access()
     return removed == 1
 
 
@@ -196,13 +194,13 @@ def revoke_token(transaction: Transaction, number: int) -> None:
     """Revoke a token; the first time counts."""
     revoked = func.coalesce(_t.c.revoked_at, now())
     transaction.execute(update(_t).where(_t.c.id == number).values(revoked_at=revoked))
-    transaction.bump_access(rules=False, repositories=False)
+    transaction.bump_access()
 
 
 def remove_token(transaction: Transaction, number: int) -> None:
     """Delete a token, as if it had never been."""
     transaction.execute(delete(_t).where(_t.c.id == number))
-    transaction.bump_access(rules=False, repositories=False)
+    transaction.bump_access()
 
 
 def forget_tokens(transaction: Transaction, older: int) -> int:
@@ -220,22 +218,18 @@ def use_token(transaction: Transaction, number: int) -> None:
 
 
 def rules(connection: Connection, known: dict[tuple[Any, ...], Rule] | None = None) -> list[Rule]:
-    """The stored rules, in the order in which they are asked.
+    """The stored rules, by position.
 
     ``known`` are rules by their rows, from an earlier call: of many that have not changed none is
     made again.  It is brought up to date.
     """
     rows = connection.execute(select(_r).order_by(_r.c.position, _r.c.id)).all()
     before = known or {}
-    made = {tuple(row): before.get(tuple(row)) or rule_of(row) for row in rows}
+    made = {key: before.get(key) or rule_of(row) for row in rows for key in (tuple(row),)}
     if known is not None:
         known.clear()
         known.update(made)
-    return sorted(made.values(), key=_tier)
-
-
-def _tier(rule: Rule) -> int:
-    return _TIERS[rule.tier]
+    return list(made.values())
 
 
 def add_rule(transaction: Transaction, rule: Rule, position: int | None) -> Rule:
@@ -255,14 +249,14 @@ def add_rule(transaction: Transaction, rule: Rule, position: int | None) -> Rule
         "effect": rule.effect.value,
     }
     row = transaction.execute(_r.insert().values(**values).returning(_r)).one()
-    transaction.bump_access(repositories=False)
+    transaction.bump_access(rules=True)
     return rule_of(row)
 
 
 def remove_rule(transaction: Transaction, number: int) -> Rule | None:
     """Delete a rule and return it; None where there is none of that number."""
     row = transaction.execute(delete(_r).where(_r.c.id == number).returning(_r)).first()
-    transaction.bump_access(repositories=False)
+    transaction.bump_access(rules=True)
     return None if row is None else rule_of(row)
 
 
@@ -291,4 +285,4 @@ def add_key(transaction: Transaction, purpose: str, secret: bytes) -> None:
     mine = (_k.c.purpose == purpose) & _k.c.retired_at.is_(None)
     transaction.execute(update(_k).where(mine).values(retired_at=now()))
     transaction.execute(_k.insert().values(purpose=purpose, secret=secret, created_at=now()))
-    transaction.bump_access(rules=False, repositories=False)
+    transaction.bump_access()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, Label, delete, select, update
 
 from repocore.catalog import tables
 from repocore.catalog.dialects import now
 from repocore.catalog.transactions import Transaction
 
-__all__ = ["Bound", "counts", "failed", "forget", "remaining", "unblock"]
+__all__ = ["Bound", "counted", "failed", "forget", "unblock"]
 
 _t = tables.attempts
 _failures = _t.c.count.label("failures")
@@ -30,38 +30,45 @@ class Bound:
     last: int
 
 
-def remaining(connection: Connection, keys: Sequence[str]) -> int:
-    """For how many microseconds the keys are blocked; 0 where none is."""
-    latest = select(func.max(_t.c.blocked_until) - now()).where(_t.c.key.in_(keys))
-    return max(connection.scalar(latest) or 0, 0)
-
-
-def counts(connection: Connection, keys: Sequence[str], window: int) -> dict[str, int]:
-    """The failures of each key that has any within the window."""
+def counted(connection: Connection, keys: Sequence[str], window: int) -> tuple[int, dict[str, int]]:
+    """For how many microseconds the keys are still blocked, and the failures of each within the
+    window; 0 and none where nothing has failed.
+    """
+    left = (_t.c.blocked_until - now()).label("left")
     rows = connection.execute(
-        select(_t.c.key, _failures).where(_t.c.key.in_(keys), _t.c.last_at >= now() - window)
-    )
-    return {row.key: row.failures for row in rows}
+        select(_t.c.key, _failures, left, _fresh(window)).where(_t.c.key.in_(keys))
+    ).all()
+    fresh = {row.key: row.failures for row in rows if row.fresh}
+    return max((0, *(row.left for row in rows))), fresh
 
 
-def failed(transaction: Transaction, key: str, bound: Bound) -> None:
-    """Count a failure, and block the key where they have become too many."""
+def failed(transaction: Transaction, bounds: Mapping[str, Bound]) -> None:
+    """Count a failure of each key, and block those of which they have become too many."""
+    # In one order everywhere, so that two servers do not wait for each other.
+    for key, bound in sorted(bounds.items()):
+        _count(transaction, key, bound)
+    # What no longer counts goes, a little each time, so that the table does not grow.
+    window = max((bound.window for bound in bounds.values()), default=0)
+    old = (_t.c.last_at < now() - window) & (_t.c.blocked_until < now())
+    due = select(_t.c.key).where(old).limit(10 * len(bounds))
+    transaction.execute(delete(_t).where(_t.c.key.in_(due)))
+
+
+def _fresh(window: int) -> Label[bool]:
+    return (_t.c.last_at >= now() - window).label("fresh")
+
+
+def _count(transaction: Transaction, key: str, bound: Bound) -> None:
     values = {"key": key, "count": 0, "last_at": now(), "blocked_until": 0}
     transaction.insert_missing(_t, values)
-    fresh = (_t.c.last_at >= now() - bound.window).label("fresh")
-    row = transaction.execute(
-        select(_failures, fresh).where(_t.c.key == key).with_for_update()
-    ).one()
+    mine = select(_failures, _fresh(bound.window)).where(_t.c.key == key)
+    row = transaction.execute(mine.with_for_update()).one()
     count = (row.failures if row.fresh else 0) + 1
     changed: dict[str, Any] = {"count": count, "last_at": now()}
     if count >= bound.limit:
         doublings = min(count - bound.limit, 40)
         changed["blocked_until"] = now() + min(bound.first << doublings, bound.last)
     transaction.execute(update(_t).where(_t.c.key == key).values(**changed))
-    # What no longer counts goes, a little each time, so that the table does not grow.
-    old = (_t.c.last_at < now() - bound.window) & (_t.c.blocked_until < now())
-    due = select(_t.c.key).where(old).limit(10)
-    transaction.execute(delete(_t).where(_t.c.key.in_(due)))
 
 
 def unblock(transaction: Transaction, name: str) -> None:

@@ -51,7 +51,7 @@ def add(transaction: Transaction, repository: Repository) -> bool:
     }
     added = transaction.insert_missing(_t, values)
     if added:
-        transaction.bump_access(rules=False)
+        transaction.bump_access(repositories=True)
     return added
 
 
@@ -72,7 +72,7 @@ def replace(transaction: Transaction, number: int, repository: Repository) -> No
         "file_count": _count(number) if repository.policy.max_files is not None else 0,
     }
     transaction.execute(update(_t).where(_t.c.id == number).values(**values))
-    transaction.bump_access(rules=False)
+    transaction.bump_access(repositories=True)
 
 
 def used(number: int) -> ScalarSelect[int]:
@@ -132,7 +132,7 @@ def forget(transaction: Transaction, number: int) -> None:
     for table in owned:
         transaction.execute(delete(table).where(table.c.repository_id == number))
     transaction.execute(delete(_t).where(_t.c.id == number))
-    transaction.bump_access()
+    transaction.bump_access(rules=True, repositories=True)
 
 
 def forget_grants(transaction: Transaction, address: str) -> dict[str, int]:

@@ -44,13 +44,13 @@ def put_role(transaction: Transaction, role: Role) -> None:
         values,
         lambda new: {"actions": new.actions, "description": new.description},
     )
-    transaction.bump_access(repositories=False)
+    transaction.bump_access(rules=True)
 
 
 def remove_role(transaction: Transaction, name: str) -> bool:
     """Delete a role; False where there is none of that name."""
     removed = transaction.execute(delete(_r).where(_r.c.name == name)).rowcount
-    transaction.bump_access(repositories=False)
+    transaction.bump_access(rules=True)
     return removed == 1
 
 
@@ -77,14 +77,14 @@ def add_binding(transaction: Transaction, binding: Binding) -> Binding:
     transaction.insert_missing(_b, values)
     mine = (_b.c.subject == binding.subject) & (_b.c.role == binding.role)
     row = transaction.execute(select(_b).where(mine, _b.c.pattern == binding.pattern)).one()
-    transaction.bump_access(repositories=False)
+    transaction.bump_access(rules=True)
     return _binding_of(row)
 
 
 def remove_binding(transaction: Transaction, number: int) -> bool:
     """Delete a binding; False where there is none of that number."""
     removed = transaction.execute(delete(_b).where(_b.c.id == number)).rowcount
-    transaction.bump_access(repositories=False)
+    transaction.bump_access(rules=True)
     return removed == 1
 
 

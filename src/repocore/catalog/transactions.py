@@ -125,7 +125,7 @@ class Transaction:
             after=None if after is None else _written(after),
         )
 
-    def bump_access(self, *, rules: bool = True, repositories: bool = True) -> None:
+    def bump_access(self, *, rules: bool = False, repositories: bool = False) -> None:
         """Make every process look at accounts anew, and at rules and repositories where they have
         changed.
         """

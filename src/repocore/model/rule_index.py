@@ -9,13 +9,13 @@ from typing import Final
 
 from repocore.model.access import Action, Principal, Rule, Tier
 
-__all__ = ["RuleIndex"]
+__all__ = ["RuleIndex", "in_order"]
 
 _GLOB: Final = re.compile(r"[*?]")
 #: Format and repository of a pattern; None is any.
 _Place = tuple[str | None, str | None]
 _Entry = tuple[int, Rule]
-_TIERS: Final = tuple(Tier)
+_TIERS: Final = {tier: number for number, tier in enumerate(Tier)}
 
 
 class RuleIndex:
@@ -25,8 +25,10 @@ class RuleIndex:
     """
 
     def __init__(self, rules: Iterable[Rule]) -> None:
+        #: All of them, in that order.
+        self.rules = tuple(in_order(rules))
         self._subjects: dict[str, dict[_Place, list[_Entry]]] = {}
-        for number, rule in enumerate(sorted(rules, key=_tier)):
+        for number, rule in enumerate(self.rules):
             places = self._subjects.setdefault(rule.subject, {})
             places.setdefault(_place(rule.pattern), []).append((number, rule))
 
@@ -60,8 +62,9 @@ class RuleIndex:
         ]
 
 
-def _tier(rule: Rule) -> int:
-    return _TIERS.index(rule.tier)
+def in_order(rules: Iterable[Rule]) -> list[Rule]:
+    """Rules tier by tier; within a tier they stay as they were given."""
+    return sorted(rules, key=lambda rule: _TIERS[rule.tier])
 
 
 def _number(entry: _Entry) -> int:

@@ -7,12 +7,11 @@ with the next request, and everything remembered is dropped at once.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attrs
 
@@ -21,28 +20,27 @@ from repocore.catalog.rows import StoredRepository
 from repocore.model import (
     ROLES,
     Action,
-    ApiKey,
-    Bearer,
     Binding,
     Credentials,
-    Password,
     Principal,
     Resource,
     Role,
     Rule,
-    Tier,
 )
 from repocore.model.roles import binding_rules
 from repocore.model.rule_index import RuleIndex
+from repocore.registry.passwords import fingerprint
 
 __all__ = ["Access", "AccessBook", "Declared"]
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 _MOST: Final = 10_000
 #: Principals whose lists of repositories are remembered; each may be long.
 _MOST_LISTS: Final = 200
 #: Seconds after which a verified secret is verified again.
 _REMEMBERED: Final = 60.0
-_TIERS: Final = tuple(Tier)
 
 
 @attrs.frozen(eq=False)
@@ -50,14 +48,12 @@ class Access:
     """The rules, roles and repositories of one access version."""
 
     version: int
-    #: In the order in which they are asked; within a tier those of the settings go first.
-    rules: tuple[Rule, ...]
     repositories: Mapping[str, StoredRepository]
     #: Those that are always there, those of the catalog, and those of the settings.
     roles: Mapping[str, Role]
     #: Who holds them; those of the settings go first.  What they come to is among the rules.
     bindings: tuple[Binding, ...]
-    #: The rules, by whom they concern and where.
+    #: The rules, by whom they concern and where; within a tier those of the settings go first.
     index: RuleIndex
     #: The addresses that the site's rules do not reach.
     private: frozenset[str]
@@ -73,6 +69,11 @@ class Access:
     verified: dict[bytes, tuple[Principal, float]] = attrs.field(
         factory=dict[bytes, "tuple[Principal, float]"]
     )
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """In the order in which they are asked."""
+        return self.index.rules
 
     def concerning(
         self, principal: Principal, action: Action, format: str | None, repository: str | None
@@ -129,13 +130,12 @@ class AccessBook:
             else:
                 found, private = before.repositories, before.private
             if before is not None and same_rules:
-                held = (before.rules, before.roles, before.bindings, before.index)
+                held = (before.roles, before.bindings, before.index)
             else:
                 held = self._load_rules(connection)
-        rules, known, bindings, index = held
+        known, bindings, index = held
         return Access(
             version=version,
-            rules=rules,
             repositories=found,
             roles=known,
             bindings=bindings,
@@ -146,13 +146,12 @@ class AccessBook:
 
     def _load_rules(
         self, connection: Any
-    ) -> tuple[tuple[Rule, ...], Mapping[str, Role], tuple[Binding, ...], RuleIndex]:
+    ) -> tuple[Mapping[str, Role], tuple[Binding, ...], RuleIndex]:
         known = {**ROLES, **roles.roles(connection), **self._declared.roles}
         bindings = (*self._declared.bindings, *roles.bindings(connection))
         held = binding_rules(bindings, known)
-        everything = (*self._declared.rules, *accounts.rules(connection, self._stored), *held)
-        rules = tuple(sorted(everything, key=_place))
-        return rules, known, bindings, RuleIndex(rules)
+        stored = accounts.rules(connection, self._stored)
+        return known, bindings, RuleIndex((*self._declared.rules, *stored, *held))
 
     @property
     def declared_roles(self) -> Mapping[str, Role]:
@@ -165,32 +164,17 @@ class AccessBook:
         """The remembered decision, or what ``ask`` says now."""
         if self.forgetful:
             return ask()
-        decisions = self.known.decisions
-        key = (principal, action, resource)
-        answer = decisions.get(key)
-        if answer is None:
-            answer = ask()
-            if len(decisions) >= _MOST:
-                decisions.clear()
-            decisions[key] = answer
-        return answer
+        return _remembered(self.known.decisions, (principal, action, resource), _MOST, ask)
 
     def readable(self, principal: Principal, ask: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
         """The remembered addresses that somebody may read something of, or what ``ask`` says."""
         if self.forgetful:
             return ask()
-        remembered = self.known.readable
-        found = remembered.get(principal)
-        if found is None:
-            found = ask()
-            if len(remembered) >= _MOST_LISTS:
-                remembered.clear()
-            remembered[principal] = found
-        return found
+        return _remembered(self.known.readable, principal, _MOST_LISTS, ask)
 
     def verify(self, credentials: Credentials, ask: Callable[[], Principal]) -> Principal:
         """The principal of credentials that were verified lately, or what ``ask`` says now."""
-        key = self._key(credentials)
+        key = fingerprint(credentials, self._salt)
         if key is None:
             return ask()
         verified = self.known.verified
@@ -206,19 +190,13 @@ class AccessBook:
         verified[key] = (principal, until)
         return principal
 
-    def _key(self, credentials: Credentials) -> bytes | None:
-        """A keyed hash: the memory of the process holds no secret for longer than a request."""
-        match credentials:
-            case Password(username, password):
-                text = f"p{len(username)}:{username}{password}"
-            case ApiKey(value):
-                text = f"k{value}"
-            case Bearer(value):
-                text = f"b{value}"
-            case _:
-                return None
-        return hashlib.blake2b(text.encode(errors="replace"), key=self._salt).digest()
 
-
-def _place(rule: Rule) -> int:
-    return _TIERS.index(rule.tier)
+def _remembered(memory: dict[K, V], key: K, most: int, ask: Callable[[], V]) -> V:
+    """What is remembered of a key, or what ``ask`` says now; all goes before it is too much."""
+    found = memory.get(key)
+    if found is None:
+        found = ask()
+        if len(memory) >= most:
+            memory.clear()
+        memory[key] = found
+    return found

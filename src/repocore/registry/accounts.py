@@ -28,6 +28,7 @@ from repocore.model import (
     check_account_name,
 )
 from repocore.model.decisions import check_grain
+from repocore.model.rule_index import in_order
 from repocore.registry.context import Context
 from repocore.registry.passwords import (
     checked_password,
@@ -172,10 +173,7 @@ class Accounts:
             raise ConflictError(message)
 
     def unblock(self, name: str) -> None:
-        """Have attempts to sign in as this account looked at again, whatever has failed before.
-
-        Raises `MissingError`.
-        """
+        """Forget what has failed to sign in as this account.  Raises `MissingError`."""
         self.get(name)
         self._require()
         counted = counted_name(name)
@@ -335,7 +333,7 @@ class Accounts:
         """The stored rules, in the order in which they are asked."""
         self._require()
         with self._context.services.catalog.snapshot() as connection:
-            return tuple(accounts.rules(connection))
+            return tuple(in_order(accounts.rules(connection)))
 
     def add_rule(self, rule: Rule, *, position: int | None = None) -> Rule:
         """Store a rule behind all others, or at a position of the stored ones (the first is 0).

@@ -13,10 +13,12 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from repocore.errors import RejectedError
+from repocore.model import ApiKey, Bearer, Credentials, Password
 
 __all__ = [
     "TOKEN_PREFIX",
     "checked_password",
+    "fingerprint",
     "hash_password",
     "hash_token",
     "make_token",
@@ -76,6 +78,23 @@ def split_token(token: str) -> str | None:
 def hash_token(token: str) -> str:
     """The hash under which a token is kept; it has enough entropy to need no salt."""
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def fingerprint(credentials: Credentials, salt: bytes) -> bytes | None:
+    """A keyed hash: a process that remembers it holds no secret for longer than a request.
+
+    None for credentials that hold no secret of their own.
+    """
+    match credentials:
+        case Password(username, password):
+            text = f"p{len(username)}:{username}{password}"
+        case ApiKey(value):
+            text = f"k{value}"
+        case Bearer(value):
+            text = f"b{value}"
+        case _:
+            return None
+    return hashlib.blake2b(text.encode(errors="replace"), key=salt).digest()
 
 
 def same(left: str, right: str) -> bool:

@@ -23,7 +23,8 @@ from repocore.catalog import Catalog, attempts
 from repocore.catalog.rows import micros_of
 from repocore.config import SignInSettings
 from repocore.errors import NotAuthenticatedError, TooManyAttemptsError
-from repocore.model import ApiKey, Bearer, Credentials, External, Password
+from repocore.model import Credentials, External, Password
+from repocore.registry.passwords import fingerprint
 
 __all__ = ["Throttle", "counted_name"]
 
@@ -42,7 +43,7 @@ class Throttle:
         self._lock = threading.Lock()
         self._open: Counter[str] = Counter()
         self._salt = secrets.token_bytes(16)
-        self._seen: dict[bytes, float] = {}
+        self._seen: dict[tuple[str, bytes], float] = {}
 
     @contextmanager
     def attempt(self, credentials: Credentials, source: str) -> Generator[None]:
@@ -76,8 +77,7 @@ class Throttle:
     def _check(self, bounds: Mapping[str, attempts.Bound]) -> Mapping[str, int]:
         keys = list(bounds)
         with self._catalog.snapshot() as connection:
-            left = attempts.remaining(connection, keys)
-            known = attempts.counts(connection, keys, micros_of(self._settings.window))
+            left, known = attempts.counted(connection, keys, micros_of(self._settings.window))
         with self._lock:
             crowded = any(
                 known.get(key, 0) < bound.limit < known.get(key, 0) + self._open[key]
@@ -90,11 +90,10 @@ class Throttle:
 
     def _is_new(self, credentials: Credentials, source: str) -> bool:
         """Whether this process has not seen the same fail lately; it keeps a keyed hash of it."""
-        text = _secret(credentials)
-        if text is None:
+        hashed = fingerprint(credentials, self._salt)
+        if hashed is None:
             return True
-        key = hashlib.blake2b(f"{source} {text}".encode(errors="replace"), key=self._salt).digest()
-        now = time.monotonic()
+        key, now = (source, hashed), time.monotonic()
         with self._lock:
             seen = self._seen.get(key)
             if seen is not None and now - seen < self._settings.window.total_seconds():
@@ -105,10 +104,7 @@ class Throttle:
         return True
 
     def _failed(self, bounds: Mapping[str, attempts.Bound]) -> None:
-        for key, bound in sorted(bounds.items()):
-            self._catalog.write(
-                lambda transaction, key=key, bound=bound: attempts.failed(transaction, key, bound)
-            )
+        self._catalog.write(lambda transaction: attempts.failed(transaction, bounds))
 
     def _bounds(self, credentials: Credentials, source: str) -> dict[str, attempts.Bound]:
         # A cookie's session is signed: one that has ended is no guess, and a browser sends it
@@ -144,16 +140,6 @@ def _name(credentials: Credentials) -> str | None:
             return counted_name(username)
         case External(provider, subject, _) if subject:
             return counted_name(f"{provider}/{subject}")
-        case _:
-            return None
-
-
-def _secret(credentials: Credentials) -> str | None:
-    match credentials:
-        case Password(username, password):
-            return f"p{len(username)}:{username}{password}"
-        case ApiKey(value) | Bearer(value):
-            return f"k{value}"
         case _:
             return None
 

@@ -7,10 +7,16 @@ from typing import Annotated, Self
 
 import attrs
 
-from repocore.errors import MissingError, NotAuthenticatedError
+from repocore.errors import MissingError
 from repocore.http import Admits, Request, Response, Route
 from repocore.model import Action, Binding, Resource, Role, parse_resource
-from repocore.plugins.api.answering import plain, require_absent, require_match, tagged
+from repocore.plugins.api.answering import (
+    plain,
+    require_absent,
+    require_account,
+    require_match,
+    tagged,
+)
 from repocore.plugins.api.describing import route
 from repocore.plugins.api.paging import answer_page, page_of
 from repocore.plugins.api.reading import number_of, read_body, read_query
@@ -150,7 +156,7 @@ def routes() -> Iterable[Route[Session]]:
 
 def list_roles(session: Session, request: Request) -> Response:
     """List the roles and what each lets do."""
-    _signed_in(session)
+    require_account(session)
     page = page_of(session, read_query(request, PageQuery), int)
     start = _start(page.after)
     found = enumerate(session.roles.list()[start:], start + 1)
@@ -161,7 +167,7 @@ def list_roles(session: Session, request: Request) -> Response:
 
 def show_role(session: Session, request: Request) -> Response:
     """Show a role."""
-    _signed_in(session)
+    require_account(session)
     return tagged(request, _role(session, request))
 
 
@@ -194,7 +200,7 @@ def remove_role(session: Session, request: Request) -> Response:
 
 def list_bindings(session: Session, request: Request) -> Response:
     """List who holds which role where, as far as the asker may manage that."""
-    _signed_in(session)
+    require_account(session)
     page = page_of(session, read_query(request, PageQuery), int)
     start = _start(page.after)
     found = enumerate(session.roles.bindings()[start:], start + 1)
@@ -264,8 +270,3 @@ def who(session: Session, request: Request) -> Response:
 
 def _start(after: tuple[int, ...] | None) -> int:
     return max(after[0], 0) if after else 0
-
-
-def _signed_in(session: Session) -> None:
-    if session.principal.anonymous:
-        raise NotAuthenticatedError

@@ -12,10 +12,19 @@ from typing import Any, Final, cast
 
 import attrs
 
-from repocore.errors import MissingError, PreconditionFailedError
+from repocore.errors import MissingError, NotAuthenticatedError, PreconditionFailedError
 from repocore.http import Request, Response
+from repocore.registry import Session
 
-__all__ = ["plain", "require_absent", "require_match", "tag_of", "tagged", "tagged_text"]
+__all__ = [
+    "plain",
+    "require_absent",
+    "require_account",
+    "require_match",
+    "tag_of",
+    "tagged",
+    "tagged_text",
+]
 
 _THERE: Final = "It is there already; leave out If-None-Match to change it."
 
@@ -43,6 +52,12 @@ def _names_of(kind: type) -> tuple[str, ...] | None:
     if not attrs.has(kind):
         return None
     return tuple(field.name for field in attrs.fields(cast("Any", kind)))
+
+
+def require_account(session: Session) -> None:
+    """Raise `NotAuthenticatedError` for a stranger."""
+    if session.principal.anonymous:
+        raise NotAuthenticatedError
 
 
 def tag_of(value: Any) -> str:

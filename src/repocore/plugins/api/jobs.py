@@ -11,10 +11,10 @@ from typing import Annotated, Any, Final, Self
 
 import attrs
 
-from repocore.errors import InvalidRequestError, JobMissingError, NotAuthenticatedError
+from repocore.errors import InvalidRequestError, JobMissingError
 from repocore.http import Admits, Request, Response, Route
 from repocore.model import Job, JobState
-from repocore.plugins.api.answering import plain, tagged
+from repocore.plugins.api.answering import plain, require_account, tagged
 from repocore.plugins.api.describing import TOP, route
 from repocore.plugins.api.paging import answer_page, page_of
 from repocore.plugins.api.reading import number_of, read_body, read_query
@@ -154,7 +154,7 @@ def routes() -> Iterable[Route[Session]]:
 
 def list_jobs(session: Session, request: Request) -> Response:
     """List one's jobs, or all for an administrator, the newest first."""
-    _signed_in(session)
+    require_account(session)
     query = read_query(request, JobsQuery)
     page = page_of(session, query, int)
     before = page.after[0] if page.after else query.before
@@ -165,7 +165,7 @@ def list_jobs(session: Session, request: Request) -> Response:
 
 def submit(session: Session, request: Request) -> Response:
     """Queue a job of a kind that one may run."""
-    _signed_in(session)
+    require_account(session)
     wanted = read_body(request, NewJob)
     job = session.jobs.submit(wanted.kind, wanted.payload, key=wanted.key, priority=wanted.priority)
     answer = Response.json(plain(JobView.of(job)), 201)
@@ -175,7 +175,7 @@ def submit(session: Session, request: Request) -> Response:
 
 def kinds(session: Session, request: Request) -> Response:
     """List the kinds of jobs that there are, whether one may run them or not."""
-    _signed_in(session)
+    require_account(session)
     page = page_of(session, read_query(request, PageQuery), str)
     after = page.after[0] if page.after else ""
     known = session.jobs.kinds()
@@ -208,11 +208,6 @@ def output(session: Session, request: Request) -> Response:
     written = session.jobs.output(number, after=after)
     view = JobOutputView(text=written.text, after=written.after, ended=state.ended, state=state)
     return tagged(request, view)
-
-
-def _signed_in(session: Session) -> None:
-    if session.principal.anonymous:
-        raise NotAuthenticatedError
 
 
 def _number(request: Request) -> int:
