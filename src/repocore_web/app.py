@@ -28,7 +28,7 @@ from repocore_web.credentials import read_credentials
 from repocore_web.forwarding import Forwarding
 from repocore_web.logs import LOG, describe, redact
 from repocore_web.multipart import read_parts
-from repocore_web.problems import NOT_FOUND, as_problem
+from repocore_web.problems import NOT_FOUND, as_detail, as_problem, is_detailed
 from repocore_web.responding import Sender
 from repocore_web.routing import Match, Router
 from repocore_web.site import site_routes
@@ -110,6 +110,8 @@ class _Application:
         match: Match | None,
     ) -> Response:
         """What the API answers to what did not work out; any other answer as it is."""
+        if response.status >= 400 and is_detailed(environ):  # noqa: PLR2004 - what went wrong
+            return as_detail(response)
         route = None if match is None else match.route
         # A route below /api/v1 that describes no answers speaks the protocol of somebody else.
         if response.status < 400 or (route is not None and not route.answers):  # noqa: PLR2004 - nothing went wrong

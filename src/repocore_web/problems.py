@@ -1,6 +1,7 @@
 """Errors of the API as ``application/problem+json`` (RFC 9457): for programs, and with a hint.
 
-Elsewhere an error is a line of text, because package clients show it to people as it is.
+The clients of quetz's API read ``{"detail": …}``.  Elsewhere an error is a line of text, because
+package clients show it to people as it is.
 """
 
 from __future__ import annotations
@@ -17,12 +18,23 @@ from repocore.http import Response
 from repocore_web.logs import redact
 from repocore_web.responding import REASONS
 
-__all__ = ["HINTS", "MEDIA_TYPE", "NOT_FOUND", "as_problem", "is_api", "title_of"]
+__all__ = [
+    "HINTS",
+    "MEDIA_TYPE",
+    "NOT_FOUND",
+    "as_detail",
+    "as_problem",
+    "is_api",
+    "is_detailed",
+    "title_of",
+]
 
 MEDIA_TYPE: Final = "application/problem+json"
 
 #: Below it errors are problems; a token may stand in front (``/t/<token>/``).
 _API: Final = re.compile(r"(?:/t/[^/]+)?/api/v1(?:/|\Z)")
+#: Below these errors are as clients of quetz read them.
+_DETAILED: Final = re.compile(r"(?:/t/[^/]+)?/(?:api/(?!v1(?:/|\Z)|oidc/)|metrics/channels/)")
 _WORDS: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _REFUSAL: Final = 400
 _FAILURE: Final = 500
@@ -75,6 +87,11 @@ def is_api(environ: WSGIEnvironment) -> bool:
     return bool(_API.match(environ.get("PATH_INFO", "")))
 
 
+def is_detailed(environ: WSGIEnvironment) -> bool:
+    """Whether a request is one of quetz's API, known or not."""
+    return bool(_DETAILED.match(environ.get("PATH_INFO", "")))
+
+
 def title_of(kind: type[BaseException]) -> str:
     """An error's name in words: ``Repository missing``; it never changes."""
     return _WORDS.sub(" ", kind.__name__.removesuffix("Error")).capitalize()
@@ -108,9 +125,22 @@ def as_problem(
     problems = getattr(error, "problems", ())
     if problems and response.status < _FAILURE:
         problem["errors"] = [{"detail": redact(one)} for one in problems]
+    return _as_json(response, problem, MEDIA_TYPE)
+
+
+def as_detail(response: Response) -> Response:
+    """The same in the form of quetz; what has that form stays."""
+    body = response.body
+    types = [value for name, value in response.headers if name.lower() == "content-type"]
+    if not isinstance(body, bytes) or any(one.startswith("application/json") for one in types):
+        return response
+    return _as_json(response, {"detail": body.decode(errors="replace")}, "application/json")
+
+
+def _as_json(response: Response, content: dict[str, Any], kind: str) -> Response:
     kept = [one for one in response.headers if one[0].lower() != "content-type"]
-    text = json.dumps(problem, ensure_ascii=False).encode()
-    return Response(response.status, text, (("Content-Type", MEDIA_TYPE), *kept))
+    text = json.dumps(content, ensure_ascii=False).encode()
+    return Response(response.status, text, (("Content-Type", kind), *kept))
 
 
 def _kind(response: Response, error: Exception | None) -> type[errors.RepocoreError] | None:

@@ -70,6 +70,43 @@ def test_config_show_keeps_secrets(house, monkeypatch):
     assert tomllib.loads(shown)["catalog"] == "postgresql://user:***@127.0.0.1/d"
 
 
+BOUND = """
+[[account]]
+name = "olga"
+groups = ["crew"]
+[[binding]]
+subject = "user:%s"
+role = "%s"
+pattern = "conan/main/**"
+"""
+
+
+def test_config_check_changes_nothing(program):
+    """Settings are tried before there is anything, and the folder is left as it was."""
+    program.data.mkdir()
+    file = program.data / "repocore.toml"
+    file.write_text(BOUND % ("olga", "viewer"), encoding="utf-8")
+    [warning] = program.json("config", "check")["warnings"]
+    assert warning == "binding[0].pattern: there is no repository conan/main."
+    assert [*program.data.iterdir()] == [file]
+    file.write_text(BOUND % ("olga", "admiral"), encoding="utf-8")
+    told = program("config", "check", status=1).stderr
+    assert "binding[0].role: there is no role admiral" in told
+
+
+def test_config_check_asks_the_catalog(house):
+    """Of names that the settings have not; accounts of the settings are not made by it."""
+    file = house.data / "repocore.toml"
+    file.write_text(BOUND % ("admin", "viewer"), encoding="utf-8")
+    assert house.json("config", "check") == {"ok": True, "warnings": []}
+    file.write_text(BOUND % ("nobody", "viewer"), encoding="utf-8")
+    assert (
+        "WARNING: binding[0].subject: there is no account nobody" in house("config", "check").stderr
+    )
+    file.unlink()
+    assert [account["name"] for account in house.json("user", "list")] == ["admin"]
+
+
 def test_config_path(program, monkeypatch):
     """It says which folder and which file count, without making either."""
     assert program.json("config", "path") == {"data": str(program.data), "config": None}

@@ -123,6 +123,8 @@ def test_answers_tell_the_same(both) -> None:
         ("/api/channels/main/packages/tide/versions", "", ("filename", "version", "build_string")),
     ):
         told = [both.answers[path, key].json, ask(both.new.port, "GET", path, key).json]
+        # Whoever set up our server is one more account there.
+        told[1] = [one for one in told[1] if one.get("username") != "admin"]
         old, new = ([{n: one[n] for n in names} for one in each] for each in told)
         assert sorted(new, key=str) == sorted(old, key=str)
 

@@ -128,9 +128,20 @@ def test_the_words_of_a_handler_are_kept(open_site):
 
 @pytest.mark.parametrize("path", ["/api/v1/nothing", "/t/rpc-x/api/v1/nothing/at/all"])
 def test_nobody_is_at_that_address(site, path):
-    """As a problem, below the API only."""
+    """As a problem below our API, and as clients of quetz read it below that of quetz."""
     assert told(site.call(path))["type"] == "/api/v1/docs#MissingError"
-    assert site.call(path.replace("v1", "v9")).text == "Not found."
+    there = site.call(path.replace("v1", "v9"))
+    assert json.loads(there.body) == {"detail": "Not found."}
+    assert site.call("/apiary/nothing").headers["content-type"].startswith("text/plain")
+
+
+@pytest.mark.parametrize("path", ["/api/channels/main/files", "/api/api-keys"])
+def test_whoever_is_refused_at_the_door_of_quetz_reads_why(site, path):
+    """A wrong key is refused before any handler is asked."""
+    answer = site.call(path, "POST", HTTP_X_API_KEY="wrong")
+    assert (answer.status, set(json.loads(answer.body))) == (401, {"detail"})
+    assert answer.headers["content-type"] == "application/json"
+    assert "www-authenticate" in answer.headers
 
 
 def test_another_method_is_told(site):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, or_, select, update
@@ -38,6 +38,7 @@ __all__ = [
     "remove_token",
     "revoke_token",
     "rules",
+    "those",
     "use_token",
 ]
 
@@ -64,6 +65,11 @@ def list_accounts(connection: Connection) -> list[Account]:
         members[row.account_id].append(row.name)
     rows = connection.execute(select(_a).order_by(_a.c.name))
     return [account_of(row, members[row.id]) for row in rows]
+
+
+def those(connection: Connection, names: Iterable[str]) -> set[str]:
+    """Which of the names are accounts."""
+    return {*connection.scalars(select(_a.c.name).where(_a.c.name.in_(sorted({*names}))))}
 
 
 def password_hash(connection: Connection, name: str) -> str | None:

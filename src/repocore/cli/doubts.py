@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -18,27 +17,15 @@ def warn(session: Session, subject: str | None, pattern: str) -> None:
 
     It may come to be there later, so it is no error.
     """
-    for doubt in (*_of_subject(session, subject or "*"), *_of_pattern(session, pattern)):
-        click.echo(f"WARNING: {doubt}", err=True)
+    # The registry's imports, as above.
+    from repocore.registry import Known, subject_doubts, where_doubts  # noqa: PLC0415
 
-
-def _of_subject(session: Session, subject: str) -> Iterator[str]:
-    kind, _, name = subject.partition(":")
     accounts = session.accounts
-    if kind == "user" and all(account.name != name for account in accounts.list()):
-        yield f"there is no account {name}; only another authenticator could sign in as that."
-    elif kind == "group" and name not in accounts.groups():
-        yield f"nobody is in a group {name}."
-
-
-def _of_pattern(session: Session, pattern: str) -> Iterator[str]:
-    first, _, rest = pattern.partition("/")
-    formats = session.registry.formats
-    if first not in formats and not {"*", "?"} & {*first}:
-        yield f"there is no format {first}; there are {', '.join(sorted(formats))}."
-    second = rest.partition("/")[0]
-    addresses = {repository.address for repository in session.repositories.list()}
-    if first in formats and second and not {"*", "?"} & {*second}:
-        address = f"{first}/{second}"
-        if address not in addresses:
-            yield f"there is no repository {address}."
+    known = Known(
+        accounts={account.name for account in accounts.list()},
+        groups=accounts.groups(),
+        formats=session.registry.formats,
+        repositories={repository.address for repository in session.repositories.list()},
+    )
+    for doubt in (*subject_doubts(subject or "*", known), *where_doubts(pattern, known)):
+        click.echo(f"WARNING: {doubt}", err=True)

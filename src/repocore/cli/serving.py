@@ -95,6 +95,8 @@ def serve(state: State, hosts: tuple[str, ...], port: int, workers: int, **more:
                 listeners = _after(old, state, registry, listeners)
             elif unfinished(settings.data):
                 click.echo(_HALF, err=True)
+            for doubt in registry.doubts():
+                click.echo(f"WARNING: {doubt}", err=True)
             banner = _Banner.of(registry, listeners, start, local=local, governed=old is not None)
 
         def ready() -> None:

@@ -8,6 +8,13 @@ from __future__ import annotations
 
 from repocore.registry.access import Access
 from repocore.registry.auditing import CheckReport, CollectReport
+from repocore.registry.doubting import (
+    Known,
+    settings_doubts,
+    stored_doubts,
+    subject_doubts,
+    where_doubts,
+)
 from repocore.registry.key_sets import SIGNATURES, KeySet
 from repocore.registry.late_files import LateFile
 from repocore.registry.passwords import TOKEN_PREFIX, hash_password, verify_password
@@ -30,6 +37,7 @@ __all__ = [
     "CollectReport",
     "Downloads",
     "KeySet",
+    "Known",
     "LateFile",
     "Outdated",
     "Registry",
@@ -41,5 +49,9 @@ __all__ = [
     "UsageReport",
     "Worker",
     "hash_password",
+    "settings_doubts",
+    "stored_doubts",
+    "subject_doubts",
     "verify_password",
+    "where_doubts",
 ]

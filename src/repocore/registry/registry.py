@@ -32,6 +32,7 @@ from repocore.registry.audit import seal_records
 from repocore.registry.context import Context
 from repocore.registry.counting import Counter
 from repocore.registry.declaring import declared_access, make_accounts
+from repocore.registry.doubting import settings_doubts
 from repocore.registry.indexing import Indexing
 from repocore.registry.relay import Relay, tell
 from repocore.registry.services import SYSTEM, Services
@@ -285,6 +286,12 @@ class Registry:
             message = f"No plugin runs jobs by {scheme}; see `repocore plugins`."
             raise NoPluginForUrlError(message)
         return runner
+
+    def doubts(self) -> list[str]:
+        """What the settings name that is not there (yet), each in a sentence; no error is made of
+        it, since it may come, and another authenticator may know it.
+        """
+        return settings_doubts(self.settings, self.formats, self._services.catalog)
 
     def tell(self) -> None:
         """Write counted downloads and tell listeners of what is due, here and now."""

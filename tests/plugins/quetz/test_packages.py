@@ -181,6 +181,15 @@ def test_nothing_of_a_private_channel_is_shown(filled) -> None:
         )
 
 
+def test_the_old_address_leads_to_the_page(filled) -> None:
+    """Of a channel that one may see; else there is nothing."""
+    answer = filled.ask("/get/main", who=None)
+    assert (answer.status, answer.headers["location"]) == (307, "http://server.example/conda/main")
+    assert filled.ask("/get/nothing", who=None).status == 404
+    filled.admin.repositories.configure("conda/main", private=True)
+    assert filled.ask("/get/main", who=None).status == 404
+
+
 def test_old_addresses_give_the_same(filled) -> None:
     """Bytes, validators and ranges, with a token in the address, too."""
     for path in ("noarch/repodata.json", "noarch/tide-1.9-0.tar.bz2"):

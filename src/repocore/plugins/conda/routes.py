@@ -78,6 +78,12 @@ def _get(session: Session, request: Request) -> Response:
     return _read(session, attrs.evolve(request, repository=address, base_url=base))
 
 
+def _home(session: Session, request: Request) -> Response:
+    """Lead from the address that a channel had in quetz to its page."""
+    found = session.repositories.get(f"conda/{request.fields['channel']}")
+    return Response(307, b"", (("Location", f"{request.base_url}/{found.address}"),))
+
+
 def _uncounted() -> None:
     """Who looks at attestations has not fetched the package yet."""
 
@@ -168,10 +174,11 @@ def routes() -> Iterable[Route[Session]]:
             permission=permission,
             format="conda",
         )
-    yield Route(
-        method="GET",
-        template="/get/{channel}/{path:path}",
-        handler=hiding(_get),
-        summary=(_get.__doc__ or "").strip().splitlines()[0],
-        permission=Action.READ,
-    )
+    for template, handler in (("/get/{channel}", _home), ("/get/{channel}/{path:path}", _get)):
+        yield Route(
+            method="GET",
+            template=template,
+            handler=hiding(handler),
+            summary=(handler.__doc__ or "").strip().splitlines()[0],
+            permission=Action.READ,
+        )
