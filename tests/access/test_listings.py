@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import attrs
 import pytest
@@ -81,6 +82,7 @@ class Doorman:
 class Site:
     registry: Registry
     doorman: Doorman
+    app: Any
 
     def forget(self) -> None:
         """Take all rules and bindings away."""
@@ -106,7 +108,7 @@ class Site:
         self.doorman.principal = principal
         self.registry.access.verified.clear()
         fields = {} if principal.name is None else {"HTTP_X_API_KEY": "whoever"}
-        return call(create_app(self.registry), path, **fields)
+        return call(self.app, path, **fields)
 
     def value(self, path: str, principal: Principal):
         answer = self.ask(path, principal)
@@ -132,7 +134,7 @@ def site(tmp_path_factory) -> Iterator[Site]:
             for one in NAMES:
                 file = f"{one}-1.0-0.tar.bz2"
                 admin.files.put(f"conda/{name}", f"noarch/{file}", io.BytesIO(package(file)[0]))
-        yield Site(registry, doorman)
+        yield Site(registry, doorman, create_app(registry))
 
 
 def principal(name: str | None, scope) -> Principal:

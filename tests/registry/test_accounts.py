@@ -32,6 +32,10 @@ ZLIB = "zlib/1.3@_/_"
 READ = frozenset({Action.READ})
 
 
+#: Before tests have put a cheap one in its place.
+NOBODY = passwords._NOBODY
+
+
 @pytest.fixture
 def other(house) -> Iterator[Registry]:
     """A second process, as far as the catalog can tell."""
@@ -57,6 +61,7 @@ def test_passwords_cost_what_they_should() -> None:
     )
     found = extract_parameters(done.stdout.strip())
     assert found.type is Type.ID
+    assert extract_parameters(NOBODY) == found
     assert (found.memory_cost, found.time_cost) >= (64 << 10, 3)
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -52,6 +53,15 @@ class LowerCase(dict[str, str]):
 
     def get(self, name: str, default: str | None = None, /) -> str | None:
         return super().get(name.lower(), default)
+
+
+@lru_cache(maxsize=8)
+def routes_of(registry: Registry, method: str) -> list[tuple[re.Pattern[str], Route[Session]]]:
+    """The routes of the protocol, in the order in which they are tried."""
+    # The more literal segments, the earlier: "search" is a word before it is a name.
+    found = [r for r in registry.routes() if r.format == "conan" and r.method == method]
+    found.sort(key=lambda route: (route.template.count("{"), route.template))
+    return [(pattern_of(route), route) for route in found]
 
 
 def pattern_of(route: Route[Session]) -> re.Pattern[str]:
@@ -106,10 +116,8 @@ class Client:
             return refused(error, route)
 
     def route(self, method: str, path: str) -> tuple[Route[Session], dict[str, str]]:
-        # The more literal segments, the earlier: "search" is a word before it is a name.
-        routes = [r for r in self.registry.routes() if r.format == "conan" and r.method == method]
-        for route in sorted(routes, key=lambda route: (route.template.count("{"), route.template)):
-            if match := pattern_of(route).match(path):
+        for pattern, route in routes_of(self.registry, method):
+            if match := pattern.match(path):
                 return route, match.groupdict()
         raise LookupError(path)
 
