@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from loopback import only_loopback
 from postgres_cluster import Databases, NoPostgresError, databases
 
@@ -98,6 +98,17 @@ def _ready_tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Catalog, "migrate", ready)
         yield
+
+
+@pytest.fixture
+def any_failure() -> Iterator[None]:
+    """Hypothesis ends at the first failure: nobody reads which is the smallest."""
+    name = settings.get_current_profile_name()
+    phases = (Phase.explicit, Phase.generate)
+    settings.register_profile("any failure", parent=settings.get_profile(name), phases=phases)
+    settings.load_profile("any failure")
+    yield
+    settings.load_profile(name)
 
 
 @pytest.fixture(scope="session")

@@ -105,6 +105,7 @@ def test_a_good_authorizer_passes() -> None:
 
 
 @pytest.mark.parametrize("broken", [Truthy, Moody, Fussy, SaysAll, SaysNone, SaysTrue])
+@pytest.mark.usefixtures("any_failure")
 def test_a_broken_authorizer_is_found(broken) -> None:
     """Each breaks one promise, and the contract says so."""
     with pytest.raises((AssertionError, BaseExceptionGroup)):

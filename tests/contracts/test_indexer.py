@@ -179,6 +179,7 @@ TestGood = indexer_contract(Good, releases=RELEASES)
         Restless,
     ],
 )
+@pytest.mark.usefixtures("any_failure")
 def test_a_broken_indexer_is_found(broken) -> None:
     """Each breaks one promise, and the contract says so."""
     with pytest.raises((AssertionError, BaseExceptionGroup)):

@@ -260,6 +260,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("fault", BROKEN)
+@pytest.mark.usefixtures("any_failure")
 def test_broken_storage_fails(fault):
     """A storage with one fault fails at least one test of the contract."""
     contract = storage_contract(simply(BROKEN[fault]))()

@@ -6,6 +6,7 @@ import importlib.util
 import inspect
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,17 @@ pytest.importorskip("sphinx")
 GENERATED = load()
 
 
+@cache
+def written(page: str) -> str:
+    """A page as it is generated."""
+    return "\n".join(getattr(GENERATED, page)())
+
+
 def headings(page: str) -> set[str]:
     """The headings of a page, without marks."""
-    text = "\n".join(getattr(GENERATED, page)())
-    return {line.lstrip("# ").replace("`", "") for line in text.splitlines() if line[:1] == "#"}
+    return {
+        line.lstrip("# ").replace("`", "") for line in written(page).splitlines() if line[:1] == "#"
+    }
 
 
 def hooks() -> dict[str, Any]:
@@ -131,8 +139,7 @@ def every_route(registry: Registry) -> Iterator[Any]:
 def test_command_has_a_heading_and_its_options(name: str) -> None:
     """Each command, with each option that is not hidden, and a line of help for it."""
     assert name in headings("cli")
-    page = "\n".join(GENERATED.cli())
-    section = page.partition(f"# {name}\n")[2].partition("\n#")[0]
+    section = written("cli").partition(f"# {name}\n")[2].partition("\n#")[0]
     assert COMMANDS[name].help
     for parameter in COMMANDS[name].params:
         if isinstance(parameter, click.Option) and not parameter.hidden:

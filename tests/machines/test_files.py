@@ -99,6 +99,7 @@ class OneKey(MemoryStorage):
     # The last needs a chain of steps that chance takes minutes to walk.
     [Forgetful, *(pytest.param(fault, marks=pytest.mark.slow) for fault in (Torn, OneKey))],
 )
+@pytest.mark.usefixtures("any_failure")
 def test_planted_fault_is_found(fault):
     """A storage that loses, keeps or confuses objects does not pass."""
 

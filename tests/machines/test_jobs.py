@@ -80,6 +80,7 @@ def forgotten(patch: pytest.MonkeyPatch) -> None:
     # The last needs a worker that lives on without its job, which chance takes minutes to find.
     [forgotten, *(pytest.param(fault, marks=pytest.mark.slow) for fault in (lost, undead))],
 )
+@pytest.mark.usefixtures("any_failure")
 def test_planted_fault_is_found(fault, monkeypatch):
     """A catalog that loses, confuses or ignores does not pass."""
     fault(monkeypatch)
