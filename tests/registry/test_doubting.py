@@ -25,13 +25,13 @@ groups = ["crew"]
         ('[[rule]]\nsubject = "user:olga"\nactions = ["read"]\npattern = "conan/main/**"', []),
         ('[[rule]]\nsubject = "group:crew"\nactions = ["read"]\npattern = "con*/**"', []),
         (
-            '[[rule]]\nsubject = "user:olgs"\nactions = ["read"]\npattern = "conan/mian/**"',
+            '[[rule]]\nsubject = "user:olgs"\nactions = ["read"]\npattern = "conan/nowhere/**"',
             [
                 (
                     "rule[0].subject: there is no account olgs; only another authenticator could "
                     "sign in as that."
                 ),
-                "rule[0].pattern: there is no repository conan/mian.",
+                "rule[0].pattern: there is no repository conan/nowhere.",
             ],
         ),
         (
