@@ -27,6 +27,7 @@ from repocore_web.bodies import Body, body_length
 from repocore_web.credentials import read_credentials
 from repocore_web.forwarding import Forwarding
 from repocore_web.logs import LOG, describe, redact
+from repocore_web.metrics import ROUTE, Metrics
 from repocore_web.multipart import read_parts
 from repocore_web.problems import NOT_FOUND, as_detail, as_problem, is_detailed
 from repocore_web.responding import Sender
@@ -75,7 +76,10 @@ class _Application:
 
     def __init__(self, registry: Registry) -> None:
         settings = registry.settings
-        self._router = Router((*registry.routes(), *site_routes(registry)), settings.web.root)
+        self._metrics = Metrics(registry) if settings.web.metrics else None
+        more = () if self._metrics is None else self._metrics.routes()
+        routes = (*registry.routes(), *site_routes(registry), *more)
+        self._router = Router(routes, settings.web.root)
         self._sender = Sender(settings.web)
         self._forwarding = Forwarding(settings.web)
         self._visitors = Visitors(registry, self._forwarding)
@@ -83,6 +87,11 @@ class _Application:
         self._prefix = settings.web.prefix
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if self._metrics is None:
+            return self._serve(environ, start_response)
+        return self._metrics.watch(self._serve, environ, start_response)
+
+    def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         number = os.urandom(8).hex()
         extra = [("X-Request-Id", number)]
         match: Match | None = None
@@ -93,6 +102,7 @@ class _Application:
         try:
             target = read_target(inside)
             match = self._router.find(target.segments, inside["REQUEST_METHOD"])
+            environ[ROUTE] = None if match is None else match.route
             response = self._answer(inside, target, match)
             response = self._told(response, None, inside, number, match)
             return self._sender.send(inside, start_response, response, extra)

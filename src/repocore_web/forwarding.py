@@ -12,7 +12,7 @@ from wsgiref.types import WSGIEnvironment
 from repocore.config import WebSettings
 from repocore.errors import ConfigurationError, InvalidPathError
 
-__all__ = ["Forwarding"]
+__all__ = ["Forwarding", "Peers"]
 
 # RFC 3986 section 3.2: a name or address, and a port.
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?\Z")
@@ -30,8 +30,7 @@ class Forwarding:
 
     def __init__(self, settings: WebSettings) -> None:
         self._public = settings.public_url.rstrip("/") if settings.public_url else None
-        self._unix = _UNIX in settings.trusted_proxies
-        self._networks = _networks(text for text in settings.trusted_proxies if text != _UNIX)
+        self._proxies = Peers(settings.trusted_proxies, "web.trusted_proxies")
 
     def base_url(self, environ: WSGIEnvironment, authority: str | None) -> str:
         """The URL of the application, without a slash at its end; it includes our mount's prefix.
@@ -48,13 +47,13 @@ class Forwarding:
         if self._public is not None:
             return self._public + prefix
         scheme: str = environ.get("wsgi.url_scheme", "http")
-        if self._networks or self._unix:
+        if self._proxies:
             scheme, host, prefix = self._forwarded(environ, scheme, host, prefix)
         return f"{scheme}://{host}{prefix}"
 
     def trusts(self, environ: WSGIEnvironment) -> bool:
         """Whether the peer is one of the trusted proxies."""
-        return self._trusts(environ.get("REMOTE_ADDR", ""))
+        return self._proxies.include(environ.get("REMOTE_ADDR", ""))
 
     def client(self, environ: WSGIEnvironment) -> str:
         """The address of the client, as far as it can be believed; empty for a socket file.
@@ -62,19 +61,19 @@ class Forwarding:
         Of ``X-Forwarded-For`` the last that no trusted proxy has is believed.
         """
         peer: str = environ.get("REMOTE_ADDR", "")
-        if not (self._networks or self._unix) or not self._trusts(peer):
+        if not self._proxies or not self._proxies.include(peer):
             return peer
         sent: str = environ.get("HTTP_X_FORWARDED_FOR", "")
         for address in reversed(sent.split(",")):
             peer = address.strip() or peer
-            if not self._trusts(peer):
+            if not self._proxies.include(peer):
                 break
         return peer if _ADDRESS.match(peer) else environ.get("REMOTE_ADDR", "")
 
     def _forwarded(
         self, environ: WSGIEnvironment, scheme: str, host: str, prefix: str
     ) -> tuple[str, str, str]:
-        if not self._trusts(environ.get("REMOTE_ADDR", "")):
+        if not self.trusts(environ):
             return scheme, host, prefix
         sent = _last(environ, "HTTP_X_FORWARDED_HOST")
         if _HOST.match(sent):
@@ -90,7 +89,29 @@ class Forwarding:
             prefix = above.rstrip("/") + prefix
         return scheme, host, prefix
 
-    def _trusts(self, address: str) -> bool:
+
+class Peers:
+    """Addresses and networks of a setting; ``unix`` is any peer of a socket file.
+
+    Raises `ConfigurationError` for what is neither an address nor a network.
+    """
+
+    def __init__(self, texts: Iterable[str], setting: str) -> None:
+        given = tuple(texts)
+        self._unix = _UNIX in given
+        try:
+            self._networks = [
+                ipaddress.ip_network(text, strict=False) for text in given if text != _UNIX
+            ]
+        except ValueError as error:
+            message = f"{setting}: {error}; write addresses, networks or {_UNIX}."
+            raise ConfigurationError(message) from error
+
+    def __bool__(self) -> bool:
+        return self._unix or bool(self._networks)
+
+    def include(self, address: str) -> bool:
+        """Whether the address is among them; the empty one is that of a socket file."""
         if not address:
             return self._unix  # a socket file: only a neighbour can write to it
         try:
@@ -100,14 +121,6 @@ class Forwarding:
         if peer.version == 6 and peer.ipv4_mapped:  # noqa: PLR2004 - how a socket for both sees IPv4
             peer = peer.ipv4_mapped
         return any(peer in network for network in self._networks)
-
-
-def _networks(texts: Iterable[str]) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    try:
-        return [ipaddress.ip_network(text, strict=False) for text in texts]
-    except ValueError as error:
-        message = f"web.trusted_proxies: {error}; write addresses, networks or {_UNIX}."
-        raise ConfigurationError(message) from error
 
 
 def _last(environ: WSGIEnvironment, name: str) -> str:

@@ -5,17 +5,24 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import os
 import socket
 import urllib.request
+from pathlib import Path
+from tempfile import gettempdir
 
 import pytest
 from cli_support import finished, launch, read_document
 
 from repocore import open_registry
 from repocore.cli.first import first_start
+from repocore.cli.server import _shared_memory
 from repocore.cli.serving import _Banner, bind, serve as serve_command
 from repocore.config import load_settings
 from repocore.errors import ConfigurationError
+
+SHARED = Path(_shared_memory() or gettempdir())
+UID = os.getuid()
 
 
 def get(port: int, path: str, password: str | None = None) -> tuple[int, bytes]:
@@ -46,6 +53,25 @@ def test_serve_alone_is_enough(serve, program):
         for address in ("conan/main", "conda/main")
     }
     assert served.stop() == 0
+
+
+def test_workers_are_counted_as_one(serve, program):
+    """What each of them has answered is in the numbers of any; the folder of these goes at last."""
+    program.data.mkdir()
+    lines = '[web]\nmetrics = true\nmetrics_from = ["127.0.0.1"]\n'
+    (program.data / "repocore.toml").write_text(lines, encoding="utf-8")
+    served = serve("--workers", "2")
+    for _ in range(40):
+        assert get(served.port, "/healthz")[0] == 200
+    [told] = {
+        line
+        for line in get(served.port, "/metrics")[1].decode().splitlines()
+        if line.startswith("repocore_requests_total{") and 'route="/healthz"' in line
+    }
+    assert told.endswith(" 40.0")
+    folders = {path for path in SHARED.glob("repocore-metrics-*") if path.stat().st_uid == UID}
+    assert served.stop() == 0
+    assert [path for path in folders if not path.exists()]
 
 
 def test_password_is_shown_by_one_start_only(serve):

@@ -9,12 +9,14 @@ import attrs
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from repocore.catalog import tables
+from repocore.catalog.dialects import now
 
-__all__ = ["Counted", "daily", "downloads", "stored", "usage"]
+__all__ = ["Counted", "backlog", "daily", "downloads", "stored", "usage"]
 
 _r = tables.releases
 _f = tables.files
 _d = tables.downloads
+_j = tables.jobs
 
 
 @attrs.frozen
@@ -88,3 +90,19 @@ def daily(connection: Connection, repository: int, partition: str) -> list[tuple
         .order_by(_d.c.release, _d.c.day)
     )
     return [(release, day, int(count)) for release, day, count in connection.execute(statement)]
+
+
+def backlog(connection: Connection, states: Sequence[str]) -> tuple[dict[str, int], int, int]:
+    """The number of jobs in each of the states, for how many microseconds the first of those has
+    been due, and the events that nobody was told of.
+    """
+    due = func.min(_j.c.run_after) - now()
+    rows = connection.execute(
+        select(_j.c.state, func.count().label("jobs"), due.label("due"))
+        .where(_j.c.state.in_(states))
+        .group_by(_j.c.state)
+    ).all()
+    events = connection.scalar(select(func.count()).select_from(tables.events))
+    counts = {row.state: row.jobs for row in rows}
+    first = next((row.due for row in rows if row.state == states[0]), 0)
+    return counts, max(-first, 0), events or 0

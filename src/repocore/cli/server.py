@@ -5,10 +5,13 @@ Importing it needs the extra ``server``; so ``serve`` does that when it runs.
 
 from __future__ import annotations
 
+import importlib
 import os
+import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, Final
 
 import attrs
@@ -21,6 +24,7 @@ from repocore.errors import RepocoreError
 from repocore.plugin_manager import open_registry
 from repocore.registry import Registry
 from repocore_web import create_app
+from repocore_web.metrics import NUMBERS
 
 __all__ = ["Server", "ServerOptions"]
 
@@ -65,7 +69,7 @@ class Server(BaseApplication):
                 self.cfg.set(name, value)
 
     def _settings(self) -> dict[str, Any]:
-        shared = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None
+        shared = _shared_memory()
         return {
             "bind": self._binds,
             "worker_class": "gthread",
@@ -75,7 +79,7 @@ class Server(BaseApplication):
             # The heart of a worker beats apart from its requests: a slow upload cannot stop it.
             "timeout": 60,
             "graceful_timeout": 30,
-            "worker_tmp_dir": str(shared) if shared else None,
+            "worker_tmp_dir": shared,
             "limit_request_line": 8190,
             "limit_request_fields": 100,
             "limit_request_field_size": 8190,
@@ -92,7 +96,21 @@ class Server(BaseApplication):
             "when_ready": self._when_ready,
             "pre_request": _pre_request,
             "worker_exit": self._worker_exit,
+            "child_exit": _child_exit,
         }
+
+    def run(self) -> None:
+        """Serve until somebody ends it.  The workers' numbers for ``/metrics`` lie in a folder that
+        is gone afterwards.
+        """
+        folder, master = mkdtemp(prefix="repocore-metrics-", dir=_shared_memory()), os.getpid()
+        os.environ[NUMBERS] = folder
+        try:
+            super().run()
+        finally:
+            # Workers are forked within, and leave by the same way.
+            if os.getpid() == master:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def load(self) -> Any:
         """The application of this worker."""
@@ -109,6 +127,17 @@ class Server(BaseApplication):
     def _worker_exit(self, _arbiter: object, _worker: object) -> None:
         if self._registry is not None:
             self._registry.close()
+
+
+def _shared_memory() -> str | None:
+    return str(_SHARED_MEMORY) if os.access(_SHARED_MEMORY, os.W_OK) else None
+
+
+def _child_exit(_arbiter: object, worker: Any) -> None:
+    """What a worker was doing counts no more; what it has done still does."""
+    if any(Path(os.environ[NUMBERS]).iterdir()):
+        # An extra package; it was needed to write what is there.
+        importlib.import_module("prometheus_client.multiprocess").mark_process_dead(worker.pid)
 
 
 def _pre_request(_worker: object, request: Any) -> None:

@@ -29,7 +29,6 @@ from repocore.config.settings import (
     RepositorySettings,
     RuleSettings,
     Settings,
-    WebSettings,
 )
 from repocore.config.signing_in import (
     FrontSettings,
@@ -40,6 +39,7 @@ from repocore.config.signing_in import (
 from repocore.config.structuring import structure_table
 from repocore.config.throttle import SignInSettings
 from repocore.config.values import Secret, parse_duration, parse_size
+from repocore.config.web import WebSettings
 
 __all__ = [
     "AccountSettings",

@@ -22,7 +22,7 @@ from repocore.registry.registry import Registry
 from repocore.registry.releases import AT_ONCE
 from repocore.registry.retention import Outdated, RetentionReport
 from repocore.registry.session import Session
-from repocore.registry.statistics import Downloads, Usage, UsageReport
+from repocore.registry.statistics import Backlog, Downloads, Usage, UsageReport
 from repocore.registry.uploading import Upload
 from repocore.registry.upstream import UpstreamClient
 from repocore.registry.working import Claim, Worker
@@ -32,6 +32,7 @@ __all__ = [
     "SIGNATURES",
     "TOKEN_PREFIX",
     "Access",
+    "Backlog",
     "CheckReport",
     "Claim",
     "CollectReport",

@@ -10,10 +10,10 @@ import attrs
 
 from repocore.catalog import downloads, statistics
 from repocore.catalog.rows import StoredRepository, maybe_time, micros_at, time_of
-from repocore.model import Action, Grain, Resource, split_address
+from repocore.model import Action, Grain, JobState, Resource, split_address
 from repocore.registry.context import Context
 
-__all__ = ["Downloads", "Statistics", "Usage", "UsageReport"]
+__all__ = ["Backlog", "Downloads", "Statistics", "Usage", "UsageReport"]
 
 #: Days are counted from here.
 _FIRST: Final = date(1970, 1, 1)
@@ -57,6 +57,17 @@ class Downloads:
     last_used: datetime
 
 
+@attrs.frozen(kw_only=True)
+class Backlog:
+    """What is still to be done: jobs by state (those that have not ended), how long the one has
+    waited that is due longest, and events that listeners have not been told of.
+    """
+
+    jobs: Mapping[JobState, int]
+    wait: timedelta
+    events: int
+
+
 class Statistics:
     """How much there is, and how much it is used."""
 
@@ -85,6 +96,21 @@ class Statistics:
             ]
             shared = statistics.stored(connection, [stored.id for stored in found])
         return UsageReport(repositories=tuple(counted), total=_total(counted, shared))
+
+    def backlog(self) -> Backlog:
+        """What the background has still to do; requires ADMIN of the site.
+
+        Raises `NotAuthenticatedError` and `AccessDeniedError`.
+        """
+        self._context.require(Action.ADMIN, Resource())
+        open_ = (JobState.QUEUED, JobState.RUNNING)
+        with self._context.services.catalog.snapshot() as connection:
+            counts, wait, waiting = statistics.backlog(connection, [one.value for one in open_])
+        return Backlog(
+            jobs={state: counts.get(state.value, 0) for state in open_},
+            wait=timedelta(microseconds=wait),
+            events=waiting,
+        )
 
     def downloads(self, address: str, partition: str) -> Mapping[str, Downloads]:
         """The releases of a partition that were downloaded, by name; requires READ of them.

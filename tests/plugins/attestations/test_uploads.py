@@ -13,7 +13,7 @@ from channel_pool import package
 import repocore
 from repocore import Policy
 from repocore.config import Settings
-from repocore.config.settings import WebSettings
+from repocore.config.web import WebSettings
 from repocore.errors import ConflictError, UploadRejectedError
 
 SITE = "http://server.example"
