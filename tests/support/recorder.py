@@ -55,20 +55,10 @@ class PassingHandler(QuietHandler):
     exchanges: ClassVar[list[Exchange]]
 
     def pass_on(self) -> None:
-        body = self.body()
-        status = self.answer(body)
-        self.exchanges.append(
-            Exchange(
-                method=self.command,
-                path=self.path,
-                headers=dict(self.headers.items()),
-                size=len(body),
-                status=status,
-            )
-        )
+        self.answer(self.body())
 
-    def answer(self, body: bytes) -> int:
-        """Ask the other server and hand its answer back; its status."""
+    def answer(self, body: bytes) -> None:
+        """Ask the other server and hand its answer back."""
         kept = {name: v for name, v in self.headers.items() if name.lower() not in HOP_BY_HOP}
         connection = http.client.HTTPConnection(self.host, timeout=60)
         try:
@@ -79,10 +69,18 @@ class PassingHandler(QuietHandler):
                 self.command, self.path, content or None, kept, encode_chunked=self.chunked()
             )
             answer = connection.getresponse()
-            self.hand_back(answer, answer.read())
-            return answer.status
+            content = answer.read()
+            # Noted first: whoever has its answer looks for it at once.
+            self.note(len(body), answer.status)
+            self.hand_back(answer, content)
         finally:
             connection.close()
+
+    def note(self, size: int, status: int) -> None:
+        headers = dict(self.headers.items())
+        self.exchanges.append(
+            Exchange(method=self.command, path=self.path, headers=headers, size=size, status=status)
+        )
 
     def hand_back(self, answer: http.client.HTTPResponse, content: bytes) -> None:
         self.send_response_only(answer.status, answer.reason)
