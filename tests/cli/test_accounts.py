@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from repocore import (
@@ -89,6 +91,21 @@ def test_rule_that_matches_nothing_is_doubted(house, subject, pattern, doubt):
     told = house("rule", "add", *given).stderr
     assert (doubt in told) if doubt else "WARNING" not in told
     assert [rule["pattern"] for rule in house.json("rule", "list")].count(pattern) >= 1
+
+
+def test_an_expired_token_is_marked(house):
+    """It is listed until it is forgotten."""
+    house("token", "create", "admin", "--name", "short", "--expires", "1s")
+    house("token", "create", "admin", "--name", "long")
+    time.sleep(1.1)
+    lines = house("token", "list").stdout.splitlines()
+    assert [line.split()[-1] for line in lines[1:]] == ["expired", "never"]
+
+
+def test_a_token_for_what_is_not_there_is_doubted(house):
+    """It is made: what it is for may come."""
+    told = house("token", "create", "admin", "--allow", "read:conan/man/**").stderr
+    assert "WARNING: there is no repository conan/man." in told
 
 
 def test_token_is_scoped_shown_once_and_revoked(house):

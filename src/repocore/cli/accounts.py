@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -204,11 +204,15 @@ def create_token(
         made, secret = session.accounts.create_token(
             account, name, rules=rules, lifetime=_span(expires)
         )
+        for rule in rules or ():
+            warn(session, None, rule.pattern)
     show(state, {"token": made, "secret": secret}, secret)
 
 
 def _state_of(one: Token) -> str:
-    return "revoked" if one.revoked_at else ""
+    if one.revoked_at:
+        return "revoked"
+    return "expired" if one.expires_at and one.expires_at <= datetime.now(UTC) else ""
 
 
 @command("list")

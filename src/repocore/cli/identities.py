@@ -38,6 +38,11 @@ def link(state: State, provider: str, subject: str, account: str) -> None:
     """
     with state.session() as session:
         made = session.identities.link(provider, subject, account)
+        known = [one.name for one in session.registry.settings.provider]
+        if provider not in known:
+            doubt = f"there is no [[provider]] {provider} in the settings"
+            others = f"; there are {', '.join(known)}." if known else "."
+            click.echo(f"WARNING: {doubt}{others}", err=True)
     show(state, made, f"{subject} of {provider} is {account}.")
 
 

@@ -313,9 +313,9 @@ def actions_of(names: Iterable[str]) -> frozenset[Action]:
     words = list(names)
     if "all" in words:
         return frozenset(Action)
-    try:
-        return frozenset(Action(word) for word in words)
-    except ValueError as error:
-        known = ", ".join(action.value for action in Action)
-        message = f"An action is one of {known}, or all."
-        raise RejectedError(message) from error
+    known = {action.value: action for action in Action}
+    unknown = [word for word in words if word not in known]
+    if unknown:
+        message = f"An action is one of {', '.join(known)}, or all; {unknown[0][:40]!r} is none."
+        raise RejectedError(message)
+    return frozenset(known[word] for word in words)
