@@ -6,8 +6,11 @@ import base64
 import http.client
 import json
 import os
+import signal
 import socket
+import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -72,6 +75,52 @@ def test_workers_are_counted_as_one(serve, program):
     folders = {path for path in SHARED.glob("repocore-metrics-*") if path.stat().st_uid == UID}
     assert served.stop() == 0
     assert [path for path in folders if not path.exists()]
+
+
+def test_settings_are_read_anew(serve, program):
+    """At SIGHUP, all or nothing: what is wrong leaves those before in force, also for workers that
+    start later; requests are answered all the while.
+    """
+    served = serve("--workers", "1")
+    file = program.data / "repocore.toml"
+    front = get(served.port, "/")
+    assert front[0] == 200
+    file.write_text("[web]\npages = false\nprefix = 'x'\n", encoding="utf-8")
+    served.process.send_signal(signal.SIGHUP)
+    said = served.process.stderr.readline()
+    while "are not taken over" not in said:
+        said = served.process.stderr.readline()
+    [worker] = children(served.process.pid)
+    os.kill(worker, signal.SIGKILL)  # the master starts another one
+    assert until(lambda: children(served.process.pid) not in ([worker], []))
+    assert until(lambda: answered(served.port, "/") == front)
+    file.write_text("[web]\npages = false\n", encoding="utf-8")
+    served.process.send_signal(signal.SIGHUP)
+    assert until(lambda: answered(served.port, "/") == (404, b"Not found."))
+    assert served.stop() == 0
+
+
+def children(pid: int) -> list[int]:
+    """The workers of a server."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    return [int(number) for number in listed]
+
+
+def answered(port: int, path: str) -> tuple[int, bytes] | None:
+    """What is answered, if somebody does."""
+    try:
+        return get(port, path)
+    except (OSError, http.client.HTTPException):
+        return None
+
+
+def until(holds: Callable[[], bool]) -> bool:
+    """Wait for something; how long it takes is not what is tested."""
+    for _ in range(600):
+        if holds():
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def test_password_is_shown_by_one_start_only(serve):

@@ -6,27 +6,32 @@ Importing it needs the extra ``server``; so ``serve`` does that when it runs.
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 from gunicorn.errors import AppImportError
 
 from repocore.cli.logs import Logger
+from repocore.cli.trial import try_settings
 from repocore.config import Settings
-from repocore.errors import RepocoreError
+from repocore.errors import ConfigurationError, RepocoreError
 from repocore.plugin_manager import open_registry
 from repocore.registry import Registry
 from repocore_web import create_app
 from repocore_web.metrics import NUMBERS
 
 __all__ = ["Server", "ServerOptions"]
+
+_log = logging.getLogger(__name__)
 
 #: Seconds in which a client that is in the middle of a request has to send or take something.
 STALLED: Final = 120
@@ -42,6 +47,15 @@ class ServerOptions:
     access_log: bool
 
 
+class _Arbiter(Arbiter):
+    """The master process; SIGHUP replaces its workers where the new settings are good."""
+
+    def handle_hup(self) -> None:
+        """Read the settings anew, and have new workers serve by them."""
+        if cast("Server", self.app).renew():
+            super().handle_hup()
+
+
 class Server(BaseApplication):
     """Bound sockets, served by workers that each open the registry after they were forked."""
 
@@ -55,6 +69,7 @@ class Server(BaseApplication):
         self._listeners = listeners
         self._options = options
         self._read_settings = read_settings
+        self._current = read_settings()
         self._ready = ready
         self._registry: Registry | None = None
         # gunicorn takes the descriptors over, and reads its settings again when it is told to.
@@ -106,16 +121,32 @@ class Server(BaseApplication):
         folder, master = mkdtemp(prefix="repocore-metrics-", dir=_shared_memory()), os.getpid()
         os.environ[NUMBERS] = folder
         try:
-            super().run()
+            _Arbiter(self).run()
+        except RuntimeError as error:  # a socket or a worker cannot be made
+            raise ConfigurationError(f"The server cannot go on: {error}") from error
         finally:
             # Workers are forked within, and leave by the same way.
             if os.getpid() == master:
                 shutil.rmtree(folder, ignore_errors=True)
 
+    def renew(self) -> bool:
+        """Read the settings anew; False where they are not good: then those before stay in force,
+        all of them, also for workers that start later.
+        """
+        try:
+            settings = self._read_settings()
+            try_settings(settings)
+        except (RepocoreError, OSError) as error:
+            _log.error("the new settings are not taken over: %s", error)
+            return False
+        self._current = settings
+        _log.warning("the settings were read anew; workers are replaced one after the other")
+        return True
+
     def load(self) -> Any:
         """The application of this worker."""
         try:
-            self._registry = open_registry(settings=self._read_settings())
+            self._registry = open_registry(settings=self._current)
             self._registry.run_jobs()
             return create_app(self._registry)
         except RepocoreError as error:

@@ -287,7 +287,8 @@ class _Banner:
         return said[:-1]
 
     def _place(self) -> list[str]:
-        lines = [f"repocore serves {self.settings.data} at {' and '.join(self.urls)}"]
+        places = " and ".join(f"{url}{self.settings.web.prefix}" for url in self.urls)
+        lines = [f"repocore serves {self.settings.data} at {places}"]
         secure = (self.settings.web.public_url or "").startswith("https://")
         if not self.local and not secure:
             lines += [

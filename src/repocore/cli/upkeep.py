@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import tomllib
 from datetime import timedelta
-from pathlib import Path
 
-import attrs
 import click
 
 from repocore.cli.first import first_start
@@ -23,7 +20,8 @@ from repocore.cli.output import (
     show,
     table,
 )
-from repocore.config import Settings, dump_settings, locate_data, locate_settings
+from repocore.cli.trial import try_settings
+from repocore.config import dump_settings, locate_data, locate_settings
 from repocore.plugin_manager import open_registry
 from repocore.registry import settings_doubts, stored_doubts
 
@@ -110,25 +108,12 @@ def check_config(state: State) -> None:
     Names that are not there are warnings: they may come, or another authenticator knows them.
     """
     settings = state.settings()
-    with (
-        tempfile.TemporaryDirectory(prefix="repocore-") as folder,
-        open_registry(settings=_on_trial(settings, Path(folder))) as registry,
-    ):
-        formats = tuple(registry.formats)
+    formats = try_settings(settings)
     ask = stored_doubts if state.made() else settings_doubts
     doubts = ask(settings, formats)
     for doubt in doubts:
         click.echo(f"WARNING: {doubt}", err=True)
     show(state, {"ok": True, "warnings": doubts}, "The settings are good.")
-
-
-def _on_trial(settings: Settings, folder: Path) -> Settings:
-    """The same over a catalog of its own, and over a folder where the storage is one."""
-    fresh = attrs.fields(Settings)
-    storage = settings.storage
-    if "://" not in storage or storage.startswith("file:"):
-        storage = fresh.storage.default
-    return attrs.evolve(settings, data=folder, catalog=fresh.catalog.default, storage=storage)
 
 
 config.add_command(show_config)
