@@ -39,6 +39,7 @@ __all__ = [
     "PluginError",
     "PreconditionFailedError",
     "QuotaExceededError",
+    "ReadOnlyError",
     "RejectedError",
     "ReleaseMissingError",
     "RepocoreError",
@@ -275,6 +276,13 @@ class StorageFullError(StorageError):
     """No space is left; nothing was changed."""
 
     message: str = "The server's storage is full; nothing was changed."
+
+
+@attrs.define(eq=False)
+class ReadOnlyError(RepocoreError):
+    """The registry is read-only by its settings; nothing was changed."""
+
+    message: str = "This registry is read-only at the moment; nothing was changed. Try again later."
 
 
 @attrs.define(eq=False)

@@ -74,6 +74,7 @@ HINTS: Final[Mapping[type[errors.RepocoreError], str]] = {
     errors.PluginError: "Ask for what a plugin brings, or an administrator for the plugin.",
     errors.UpstreamError: "Name another server, or ask an administrator to allow this one.",
     errors.BlobMissingError: "Tell the administrator, with the request_id.",
+    errors.ReadOnlyError: "Try again later; an administrator has said that nothing is to change.",
     errors.StorageFullError: "Tell the administrator, with the request_id, and try again later.",
     errors.StorageError: "Try again in a moment; if that lasts, tell the request_id.",
     errors.AuthenticatorError: "Try again in a moment; if that lasts, tell the request_id.",

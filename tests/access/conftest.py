@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -79,6 +80,18 @@ def fortress(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fortress]:
     ) as registry:
         _fill(registry)
         yield Fortress(create_app(registry), registry)
+
+
+@pytest.fixture
+def sealed(tmp_path: Path) -> Iterator[tuple[Fortress, str]]:
+    """Another one that nobody can change any more, and a token of who owns everything."""
+    settings = Settings(data=tmp_path)
+    with repocore.open_registry(settings=settings) as registry:
+        _fill(registry)
+        secret = Fortress(create_app(registry), registry).token("olga")
+    closed = attrs.evolve(settings, read_only=True)
+    with repocore.open_registry(settings=closed) as registry:
+        yield Fortress(create_app(registry), registry), secret
 
 
 @pytest.fixture

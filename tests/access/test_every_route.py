@@ -193,6 +193,24 @@ def test_what_reads_changes_nothing(fortress) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_nothing_changes_while_it_is_read_only(sealed) -> None:
+    """Whoever may change everything is told that it is not the time; what reads goes on."""
+    house, secret = sealed
+    before = last_record(house)
+    wrong: list[str] = []
+    refused = 0
+    for route in routes(house):
+        answer = house.ask(sample(route, THERE), secret)
+        refused += answer.status == 503 and "read-only" in answer.body.decode()
+        if last_record(house) != before:
+            wrong.append(f"{name(route)} changed something: {answer.status}")
+            before = last_record(house)
+        if route.method not in WRITES and answer.status >= 500:
+            wrong.append(f"{name(route)}: {answer.status} {answer.body[:100]!r}")
+    assert not wrong, "\n".join(wrong)
+    assert refused > 40
+
+
 def test_whoever_may_is_let_in(fortress, rebuilt) -> None:
     """Every route serves its request to whoever has the permission: the others are no accident."""
     wrong: list[str] = []

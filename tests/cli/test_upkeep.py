@@ -107,6 +107,14 @@ def test_config_check_asks_the_catalog(house):
     assert [account["name"] for account in house.json("user", "list")] == ["admin"]
 
 
+def test_read_only(house):
+    """Commands that change something say why they do not; others work."""
+    (house.data / "repocore.toml").write_text("read_only = true\n", encoding="utf-8")
+    for words in (("repo", "create", "conan/new"), ("gc", "--now"), ("token", "create", "admin")):
+        assert house.refused(*words)["kind"] == "ReadOnlyError"
+    assert house.json("check")["ok"]
+
+
 def test_config_path(program, monkeypatch):
     """It says which folder and which file count, without making either."""
     assert program.json("config", "path") == {"data": str(program.data), "config": None}

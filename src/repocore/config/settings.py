@@ -241,6 +241,13 @@ class Settings:
             "The database, as an SQLAlchemy URL. The default is in the data folder.", check=_some
         ),
     )
+    read_only: bool = attrs.field(
+        default=False,
+        metadata=says(
+            "Whether nobody can change anything: packages, accounts and rules stay as they are, "
+            "and no job runs; everything is read as ever."
+        ),
+    )
     repository: tuple[RepositorySettings, ...] = attrs.field(
         default=(), metadata=says("Repositories that are made at start.")
     )

@@ -156,6 +156,7 @@ class Upkeep:
         Needs no pause of the server; several at once do no harm; may be ended anywhere.
         """
         services = self._services()
+        services.require_writable()
         progress = progress or _Silence()
         limits = services.settings.limits
         span = limits.blob_grace if grace is None else grace

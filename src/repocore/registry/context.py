@@ -69,7 +69,11 @@ class Context:
         )
 
     def write(self, work: Callable[[Transaction], T]) -> T:
-        """Run the work in a transaction of the catalog, and have listeners told of its events."""
+        """Run the work in a transaction of the catalog, and have listeners told of its events.
+
+        Raises `ReadOnlyError` where nothing is to change.
+        """
+        self.services.require_writable()
         done = self.services.catalog.write(work, self.origin)
         self.services.wake()
         return done

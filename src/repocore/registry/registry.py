@@ -76,8 +76,9 @@ class Registry:
         self._jobs: threading.Thread | None = None
         try:
             self._services.runner = self._open_runner()
-            self._make_repositories()
-            make_accounts(self._services, settings.account)
+            if not settings.read_only:
+                self._make_repositories()
+                make_accounts(self._services, settings.account)
             hooks.repocore_startup.call_historic(kwargs={"registry": self})
             # Also for those who have begun to listen now.
             catalog.listened = bool(hooks.repocore_event.get_hookimpls())
@@ -120,7 +121,9 @@ class Registry:
     def _tasks(self, catalog: Catalog, counter: Counter) -> Iterator[Callable[[], object]]:
         """What is done in the background, again and again."""
         yield counter.flush
-        yield lambda: catalog.listened and tell(catalog, self.plugins.hook, self)
+        # A listener may want to change something: none is told while that is refused.
+        if not self.settings.read_only:
+            yield lambda: catalog.listened and tell(catalog, self.plugins.hook, self)
         yield lambda: seal_records(catalog)
         if self.settings.limits.document_ahead:
             yield self._index_ahead
@@ -286,6 +289,10 @@ class Registry:
             message = f"No plugin runs jobs by {scheme}; see `repocore plugins`."
             raise NoPluginForUrlError(message)
         return runner
+
+    def require_writable(self) -> None:
+        """Raise `ReadOnlyError` where the settings say that nothing is to change."""
+        self._services.require_writable()
 
     def doubts(self) -> list[str]:
         """What the settings name that is not there (yet), each in a sentence; no error is made of

@@ -10,7 +10,7 @@ import pluggy
 
 from repocore.catalog import Catalog
 from repocore.config import Settings
-from repocore.errors import RepositoryMissingError
+from repocore.errors import ReadOnlyError, RepositoryMissingError
 from repocore.model import Event, Job, Principal
 from repocore.ports import Format, Indexer, JobHandler, JobRunner, Storage
 from repocore.registry.access import AccessBook
@@ -69,6 +69,11 @@ class Services:
     runner: JobRunner = attrs.field(factory=_Nobody)
     #: Named between any two steps that change something outside of memory; tests crash here.
     step: Callable[[str], None] = _pass
+
+    def require_writable(self) -> None:
+        """Raise `ReadOnlyError` where the settings say that nothing is to change."""
+        if self.settings.read_only:
+            raise ReadOnlyError
 
     def format(self, name: str) -> Format:
         """A registered format; raises `RepositoryMissingError` where no plugin brings it."""

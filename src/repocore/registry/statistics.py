@@ -147,6 +147,7 @@ class Statistics:
             if count > 0
         ]
         # Nobody did it here: like every count, it is no change that is recorded.
+        context.services.require_writable()
         return context.services.catalog.write(lambda t: downloads.take_over(t, found.id, rows))
 
     def _readable(self, address: str, partition: str) -> StoredRepository:

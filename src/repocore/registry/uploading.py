@@ -209,7 +209,17 @@ class Uploading:
     def writable(
         self, address: str, path: FilePath, *, named: bool = False
     ) -> tuple[StoredRepository, Format, FileFacts]:
-        """The repository that a path may be written to, its format, and what the path tells."""
+        """The repository that a path may be written to, its format, and what the path tells.
+
+        Raises `ReadOnlyError` to whoever might write otherwise: before the body is read.
+        """
+        found = self._writable(address, path, named=named)
+        self._context.services.require_writable()
+        return found
+
+    def _writable(
+        self, address: str, path: FilePath, *, named: bool
+    ) -> tuple[StoredRepository, Format, FileFacts]:
         kind, name = split_address(address)
         format_ = self._context.services.formats.get(kind)
         if format_ is None:

@@ -124,7 +124,7 @@ class Worker:
 
         Also queues what the schedules want.  Raises `StorageError`.
         """
-        if self._stopping:
+        if self._stopping or self._services.settings.read_only:
             return None
         self._timetable.tick()
         catalog = self._services.catalog

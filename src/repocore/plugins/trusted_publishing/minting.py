@@ -55,9 +55,10 @@ class Mint:
     def mint(self, registry: Registry, token: str, source: str) -> str:
         """The secret of a new token.
 
-        Raises `NotAuthenticatedError`, `TooManyAttemptsError`, and `UpstreamUnavailableError` where
-        an issuer does not say its keys.
+        Raises `NotAuthenticatedError`, `TooManyAttemptsError`, `ReadOnlyError`, and
+        `UpstreamUnavailableError` where an issuer does not say its keys.
         """
+        registry.require_writable()  # a token of a job is good for one trade: it is not to be lost
         with registry.attempt(External("oidc", "", ()), source=source):
             publisher, claims = self._publisher(token)
             self._use_up(registry, publisher, token, claims)
