@@ -23,9 +23,15 @@ def health(_session: Session, _request: Request) -> Response:
 
 
 def ready(session: Session, _request: Request) -> Response:
-    """Answer 200 when the catalog answers too."""
-    session.repositories.list()
-    return Response.text("ok\n")
+    """Answer 200 when the catalog and the storage answer too, 503 when not, and say which."""
+    found = session.registry.health()
+    lines = [
+        f"catalog {'ok' if found.catalog else 'failed'}",
+        f"storage {'ok' if found.storage else 'failed'}",
+        f"queue {found.waiting} due, the first for {found.wait.total_seconds():.0f} s",
+        "",
+    ]
+    return Response.text("\n".join(lines), 200 if found.ok else 503)
 
 
 def front(session: Session, request: Request) -> Response:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import sqlite3
+from datetime import timedelta
 
 import pytest
 from tests_manifest import manifest
 
 import repocore
-from repocore.errors import StorageError
+from repocore.registry import Health
 
 
 def test_health_asks_nobody(site, monkeypatch):
@@ -20,21 +20,20 @@ def test_health_asks_nobody(site, monkeypatch):
     assert site.call("/healthz", "HEAD").body == b""
 
 
-def test_ready_asks_the_catalog(site, monkeypatch):
-    """A server is ready when its catalog answers, and only then."""
-    assert site.call("/readyz").status == 200
-
-    def broken(*_arguments):
-        raise sqlite3.OperationalError("disk I/O error")
-
-    monkeypatch.setattr(type(site.admin.repositories), "list", broken)
-    assert site.call("/readyz").status == 500
-
-    def down(*_arguments):
-        raise StorageError
-
-    monkeypatch.setattr(type(site.admin.repositories), "list", down)
-    assert site.call("/readyz").status == 503
+@pytest.mark.parametrize("part", ["catalog", "storage"])
+def test_ready_says_what_does_not_answer(site, monkeypatch, part):
+    """A server is ready when its catalog and its storage answer, and only then."""
+    answer = site.call("/readyz")
+    assert answer.status == 200
+    assert answer.text == "catalog ok\nstorage ok\nqueue 0 due, the first for 0 s\n"
+    health = Health(
+        catalog=part != "catalog", storage=part != "storage", waiting=3, wait=timedelta(seconds=9)
+    )
+    monkeypatch.setattr(site.registry, "health", lambda: health)
+    answer = site.call("/readyz")
+    assert answer.status == 503
+    assert f"{part} failed\n" in answer.text
+    assert "queue 3 due, the first for 9 s\n" in answer.text
 
 
 def test_front_page_names_what_the_caller_may_read(site):

@@ -15,6 +15,7 @@ from repocore.registry.doubting import (
     subject_doubts,
     where_doubts,
 )
+from repocore.registry.health import Health
 from repocore.registry.key_sets import SIGNATURES, KeySet
 from repocore.registry.late_files import LateFile
 from repocore.registry.passwords import TOKEN_PREFIX, hash_password, verify_password
@@ -37,6 +38,7 @@ __all__ = [
     "Claim",
     "CollectReport",
     "Downloads",
+    "Health",
     "KeySet",
     "Known",
     "LateFile",

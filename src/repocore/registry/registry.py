@@ -33,6 +33,7 @@ from repocore.registry.context import Context
 from repocore.registry.counting import Counter
 from repocore.registry.declaring import declared_access, make_accounts
 from repocore.registry.doubting import settings_doubts
+from repocore.registry.health import Health, Pulse
 from repocore.registry.indexing import Indexing
 from repocore.registry.relay import Relay, tell
 from repocore.registry.services import SYSTEM, Services
@@ -72,6 +73,7 @@ class Registry:
         catalog = Catalog(settings.catalog, folder=settings.data)
         self._throttle = Throttle(catalog, settings.sign_in)
         self._services = self._make_services(catalog, declared, indexers, handlers)
+        self._pulse = Pulse(self._services)
         self._closed = False
         self._jobs: threading.Thread | None = None
         try:
@@ -289,6 +291,10 @@ class Registry:
             message = f"No plugin runs jobs by {scheme}; see `repocore plugins`."
             raise NoPluginForUrlError(message)
         return runner
+
+    def health(self) -> Health:
+        """Whether what this stands on answers, asked within the last two seconds."""
+        return self._pulse.take()
 
     def require_writable(self) -> None:
         """Raise `ReadOnlyError` where the settings say that nothing is to change."""
