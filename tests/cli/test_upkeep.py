@@ -12,6 +12,8 @@ from click.testing import CliRunner
 from repocore import Password, open_registry
 from repocore.cli.group import root
 from repocore.config import load_settings
+from repocore.errors import ConfigurationError
+from repocore_web import metrics
 
 PATH = "zlib/1.3/_/_/4a1/export/"
 
@@ -92,6 +94,18 @@ def test_config_check_changes_nothing(program):
     file.write_text(BOUND % ("olga", "admiral"), encoding="utf-8")
     told = program("config", "check", status=1).stderr
     assert "binding[0].role: there is no role admiral" in told
+
+
+def test_config_check_tries_the_application(house, monkeypatch):
+    """What only a server would find is found before it is one."""
+    (house.data / "repocore.toml").write_text("[web]\nmetrics = true\n", encoding="utf-8")
+    assert house.json("config", "check")["ok"]
+
+    def missing():
+        raise ConfigurationError("pip install it")
+
+    monkeypatch.setattr(metrics, "_package", missing)
+    assert house.refused("config", "check")["error"] == "pip install it"
 
 
 def test_config_check_asks_the_catalog(house):

@@ -135,7 +135,7 @@ class Server(BaseApplication):
         """
         try:
             settings = self._read_settings()
-            try_settings(settings)
+            try_settings(settings, create_app)
         except (RepocoreError, OSError) as error:
             _log.error("the new settings are not taken over: %s", error)
             return False

@@ -108,7 +108,12 @@ def check_config(state: State) -> None:
     Names that are not there are warnings: they may come, or another authenticator knows them.
     """
     settings = state.settings()
-    formats = try_settings(settings)
+    try:
+        # An extra, which the other commands of this module do without.
+        from repocore_web import create_app  # noqa: PLC0415
+    except ImportError:
+        create_app = None
+    formats = try_settings(settings, create_app)
     ask = stored_doubts if state.made() else settings_doubts
     doubts = ask(settings, formats)
     for doubt in doubts:
