@@ -40,6 +40,7 @@ _COMMANDS: Final = {
     "role": ("access", "Give roles to people and machines."),
     "access": ("access", "Say why somebody may do something, and who may."),
     "audit": ("audit", "Look at who changed what, and whether the records are whole."),
+    "doctor": ("doctor", "Look for what would go wrong, and say what to do about it."),
     "check": ("upkeep", "Compare the catalog with what is stored."),
     "gc": ("upkeep", "Delete what nothing names any more."),
     "search": ("browsing", "Find Conan recipes by a pattern."),

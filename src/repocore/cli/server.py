@@ -21,7 +21,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.errors import AppImportError
 
 from repocore.cli.logs import Logger
-from repocore.cli.trial import try_settings
+from repocore.cli.trial import try_with_application
 from repocore.config import Settings
 from repocore.errors import ConfigurationError, RepocoreError
 from repocore.plugin_manager import open_registry
@@ -135,7 +135,7 @@ class Server(BaseApplication):
         """
         try:
             settings = self._read_settings()
-            try_settings(settings, create_app)
+            try_with_application(settings)
         except (RepocoreError, OSError) as error:
             _log.error("the new settings are not taken over: %s", error)
             return False

@@ -12,7 +12,7 @@ from repocore.config import Settings
 from repocore.plugin_manager import open_registry
 from repocore.registry import Registry
 
-__all__ = ["try_settings"]
+__all__ = ["try_settings", "try_with_application"]
 
 
 def try_settings(
@@ -31,6 +31,16 @@ def try_settings(
         if use is not None:
             use(registry)
         return tuple(registry.formats)
+
+
+def try_with_application(settings: Settings) -> tuple[str, ...]:
+    """As `try_settings`, and an application is made where its packages are installed."""
+    try:
+        # An extra, which most commands do without.
+        from repocore_web import create_app  # noqa: PLC0415
+    except ImportError:
+        return try_settings(settings)
+    return try_settings(settings, create_app)
 
 
 def _elsewhere(settings: Settings, folder: Path) -> Settings:

@@ -20,7 +20,7 @@ from repocore.cli.output import (
     show,
     table,
 )
-from repocore.cli.trial import try_settings
+from repocore.cli.trial import try_with_application
 from repocore.config import dump_settings, locate_data, locate_settings
 from repocore.plugin_manager import open_registry
 from repocore.registry import settings_doubts, stored_doubts
@@ -108,12 +108,7 @@ def check_config(state: State) -> None:
     Names that are not there are warnings: they may come, or another authenticator knows them.
     """
     settings = state.settings()
-    try:
-        # An extra, which the other commands of this module do without.
-        from repocore_web import create_app  # noqa: PLC0415
-    except ImportError:
-        create_app = None
-    formats = try_settings(settings, create_app)
+    formats = try_with_application(settings)
     ask = stored_doubts if state.made() else settings_doubts
     doubts = ask(settings, formats)
     for doubt in doubts:
