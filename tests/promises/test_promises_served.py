@@ -215,9 +215,13 @@ def test_changes_need_no_restart(served, token: str) -> None:
         assert served.ask(path, "PUT", b"recipe", bearer)[0] == 200
 
 
-@pytest.mark.parametrize("page", ["/healthz", "/readyz"])
-def test_health_can_be_asked(served, page: str) -> None:
+@pytest.mark.parametrize(
+    ("page", "said"), [("/healthz", b"ok\n"), ("/readyz", b"catalog ok\nstorage ok\nqueue ")]
+)
+def test_health_can_be_asked(served, page: str, said: bytes) -> None:
     """Without credentials, by whatever watches over servers."""
     with served.connect() as connection:
         connection.sendall(f"GET {page} HTTP/1.1\r\nHost: server.example\r\n\r\n".encode())
-        assert answer_of(connection) == (200, b"ok\n")
+        status, text = answer_of(connection)
+        assert status == 200
+        assert text.startswith(said)
