@@ -16,7 +16,8 @@ PROJECT = ".[server,postgres,testing,dev]"
 FIRST_PYTHON = "3.11"
 PYTHONS = [FIRST_PYTHON, "3.12", "3.13", "3.14"]
 OLDER_CONAN = "conan==2.12.*"  # at least a year older than the newest that we test
-OPTIONAL = ("attestations", "htpasswd", "ldap", "oauth", "pam")  # extras that plugins of ours want
+# Extras that plugins of ours want.
+OPTIONAL = ("attestations", "htpasswd", "ldap", "oauth", "pam", "s3", "tracing")
 WORKERS = str(min(os.cpu_count() or 1, 8))
 
 # Whole here means: each branch of these is run by a test, on every change.
@@ -81,7 +82,7 @@ def minimum(session: nox.Session) -> None:
     session.install(
         "-e", f".[server,postgres,testing,{','.join(OPTIONAL)}]", "-c", str(constraints)
     )
-    session.install("pytest-xdist")
+    session.install("pytest-xdist", "moto[server]", "-c", str(constraints))
     session.run("pytest", "-n", WORKERS, "--ignore=tests/house", *session.posargs)
 
 
@@ -109,6 +110,18 @@ def postgres(session: nox.Session) -> None:
 
 
 @nox.session
+def s3(session: nox.Session) -> None:
+    """Run what touches object stores on the real one that REPOCORE_TEST_S3 names.
+
+    Its value is a URL, http://KEY:SECRET@host:port/bucket?region=NAME, percent-encoded.
+    """
+    session.install("-e", PROJECT)
+    if not os.environ.get("REPOCORE_TEST_S3"):
+        session.error("REPOCORE_TEST_S3 names no object store: http://KEY:SECRET@host:port/bucket")
+    session.run("pytest", "-n", WORKERS, "-m", "", "tests/s3", *session.posargs)
+
+
+@nox.session
 def machines(session: nox.Session) -> None:
     """Walk the state machines for a long time."""
     session.install("-e", PROJECT)
@@ -128,6 +141,15 @@ def promises(session: nox.Session) -> None:
 
 
 @nox.session
+def histories(session: nox.Session) -> None:
+    """Play 1,000 histories of eight clients at two servers, and look for an order of each."""
+    session.install("-e", PROJECT)
+    session.env["REPOCORE_TEST_POSTGRES"] = os.environ.get("REPOCORE_TEST_POSTGRES") or "require"
+    session.env.setdefault("REPOCORE_HISTORIES", "1000")
+    session.run("pytest", "-n", "2", "-m", "", "tests/histories", *session.posargs)
+
+
+@nox.session
 def clients(session: nox.Session) -> None:
     """Let real package clients, the newest and older ones, work with a live server.
 
@@ -139,7 +161,7 @@ def clients(session: nox.Session) -> None:
     session.run(f"{older}/bin/python", "-m", "pip", "install", "-q", OLDER_CONAN, external=True)
     session.env["REPOCORE_TEST_VENVS"] = f"{session.create_tmp()}/older"
     session.env["REPOCORE_CONAN_CLIENTS"] = os.pathsep.join(["newest", f"{older}/bin/conan"])
-    session.run("pytest", "-n", WORKERS, "-m", "clients", "tests/clients", *session.posargs)
+    session.run("pytest", "-n", WORKERS, "-m", "clients", *session.posargs)
 
 
 @nox.session
@@ -165,10 +187,22 @@ def servers(session: nox.Session) -> None:
 
 @nox.session
 def kill(session: nox.Session) -> None:
-    """End servers in the middle of 200 uploads, and check that nothing is lost or half there."""
+    """End servers in the middle of 200 uploads, and a fleet 500 times; nothing is half there."""
     session.install("-e", PROJECT)
     session.env.setdefault("REPOCORE_KILLS", "200")
+    session.env.setdefault("REPOCORE_FLEET_KILLS", "500")
+    session.env.setdefault("REPOCORE_TEST_FSYNC", "on")
     session.run("pytest", "-m", "kill", *session.posargs)
+
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Restart the database, break the storage, move the clock, each for long; crash anywhere."""
+    session.install("-e", PROJECT)
+    session.env["REPOCORE_TEST_POSTGRES"] = os.environ.get("REPOCORE_TEST_POSTGRES") or "require"
+    session.env.setdefault("REPOCORE_FAULTS", "40")
+    session.env.setdefault("REPOCORE_TEST_FSYNC", "on")
+    session.run("pytest", "-m", "faults", "tests/faults", *session.posargs)
 
 
 @nox.session
