@@ -101,14 +101,64 @@ def newest_binaries() -> Path:
 @contextlib.contextmanager
 def private_cluster(binaries: Path) -> Iterator[str]:
     """Yield the address of a new cluster of the super-user "app", gone when the block ends."""
+    with restartable_cluster(binaries) as cluster:
+        yield cluster.url
+
+
+@contextlib.contextmanager
+def restartable_cluster(binaries: Path, **settings: str) -> Iterator[Cluster]:
+    """Yield a new cluster that may be stopped and started again; gone when the block ends."""
     home = Path(tempfile.mkdtemp(prefix="repocore-postgres-"))
     try:
         _hand_over(home)
         _initialise(binaries, home / "data")
-        with _running(binaries, home) as url:
-            yield url
+        cluster = Cluster(binaries, home, free_port(), {**SETTINGS, **settings})
+        cluster.start()
+        try:
+            yield cluster
+        finally:
+            cluster.stop()
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+@attrs.define
+class Cluster:
+    """A server of its own, always at the same port."""
+
+    binaries: Path
+    home: Path
+    port: int
+    settings: dict[str, str]
+    server: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The address of its first database."""
+        return f"postgresql://app@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        options = [f"--{name}={value}" for name, value in self.settings.items()]
+        command = [f"{self.binaries}/postgres", "-D", str(self.home / "data")]
+        command += [f"--port={self.port}", *options]
+        with (self.home / "log").open("ab") as log:
+            self.server = subprocess.Popen(
+                [*as_owner(), *command], stdout=log, stderr=log, cwd=self.home
+            )
+        _await(self.server, self.url, self.home / "log")
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Stop it: SIGINT ends every connection, SIGQUIT is a crash.  Idempotent."""
+        if self.server is None:
+            return
+        self.server.send_signal(how)
+        try:
+            self.server.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.server.kill()
+            self.server.wait()
+        self.server = None
 
 
 def _initialise(binaries: Path, data: Path) -> None:
@@ -116,30 +166,10 @@ def _initialise(binaries: Path, data: Path) -> None:
     command = [f"{binaries}/initdb", "-D", str(data), "-U", "app", "-A", "trust", "-E", "UTF8"]
     command += ["--no-sync", "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en"]
     done = subprocess.run(
-        [*_as_owner(), *command], capture_output=True, text=True, check=False, cwd=data.parent
+        [*as_owner(), *command], capture_output=True, text=True, check=False, cwd=data.parent
     )
     if done.returncode:
         raise NoPostgresError(f"initdb failed: {done.stderr.strip()}")
-
-
-@contextlib.contextmanager
-def _running(binaries: Path, home: Path) -> Iterator[str]:
-    port = _free_port()
-    options = [f"--{name}={value}" for name, value in SETTINGS.items()]
-    command = [f"{binaries}/postgres", "-D", str(home / "data"), f"--port={port}", *options]
-    with (home / "log").open("wb") as log:
-        server = subprocess.Popen([*_as_owner(), *command], stdout=log, stderr=log, cwd=home)
-    try:
-        url = f"postgresql://app@127.0.0.1:{port}/postgres"
-        _await(server, url, home / "log")
-        yield url
-    finally:
-        server.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
-        try:
-            server.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
 
 
 def _await(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
@@ -155,7 +185,8 @@ def _await(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
             return
 
 
-def _owner() -> pwd.struct_passwd | None:
+def server_account() -> pwd.struct_passwd | None:
+    """The account that PostgreSQL runs as, where that is another one."""
     # PostgreSQL refuses to run as root, so that root has to be somebody else.
     if os.geteuid() != 0:
         return None
@@ -165,8 +196,9 @@ def _owner() -> pwd.struct_passwd | None:
     raise NoPostgresError("PostgreSQL does not run as root, and there is no other account for it")
 
 
-def _as_owner() -> list[str]:
-    owner = _owner()
+def as_owner() -> list[str]:
+    """What goes before a command that this account is to run."""
+    owner = server_account()
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         if owner is not None:
@@ -179,12 +211,13 @@ def _as_owner() -> list[str]:
 
 
 def _hand_over(home: Path) -> None:
-    owner = _owner()
+    owner = server_account()
     if owner is not None:
         os.chown(home, owner.pw_uid, owner.pw_gid)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -231,7 +231,10 @@ def rules(connection: Connection, known: dict[tuple[Any, ...], Rule] | None = No
     """
     rows = connection.execute(select(_r).order_by(_r.c.position, _r.c.id)).all()
     before = known or {}
-    made = {key: before.get(key) or rule_of(row) for row in rows for key in (tuple(row),)}
+    made: dict[tuple[Any, ...], Rule] = {}
+    for row in rows:
+        key = tuple(row)
+        made[key] = before.get(key) or rule_of(row)
     if known is not None:
         known.clear()
         known.update(made)

@@ -25,7 +25,7 @@ from sqlalchemy import (
     update,
 )
 
-from repocore.catalog import tables
+from repocore.catalog import leases, tables
 from repocore.catalog.dialects import now
 from repocore.catalog.statements import Insert, Statement, columns
 from repocore.catalog.transactions import Transaction
@@ -46,6 +46,7 @@ __all__ = [
     "reserve",
     "sums",
     "touch",
+    "wanted",
     "with_digest",
 ]
 
@@ -63,7 +64,8 @@ class Reserved:
 
 
 def _reserving(insert: Insert) -> Any:
-    values = columns(_t, stored_at=None, touched_at=now(), deleting=False)
+    sound = {"damaged_at": None, "damaged": None}
+    values = columns(_t, stored_at=None, touched_at=now(), deleting=False, **sound)
     statement = insert(_t).values(values)
     new = statement.excluded
     # A row that is being deleted gives its digest to a new generation; its old key stays doomed.
@@ -103,6 +105,7 @@ _REFER = Statement(
         .where(_t.c.digest == bindparam("named"), _t.c.generation == bindparam("written"))
         .where(~_t.c.deleting)
         .values(touched_at=now(), stored_at=func.coalesce(_t.c.stored_at, now()))
+        .values(damaged_at=None, damaged=None)
     )
 )
 
@@ -136,6 +139,8 @@ def with_digest(connection: Connection, repository: int, digest: Digest) -> Iter
         .join(_f, _f.c.digest == _t.c.digest)
         .where(column == digest.hex, _f.c.repository_id == repository)
         .where(_f.c.release.is_(None) | seen)
+        # What is quarantined has to be sent.
+        .where(_t.c.stored_at.is_not(None))
         .limit(100)
     )
     yield from connection.execute(statement)
@@ -177,7 +182,9 @@ def _named() -> ColumnElement[bool]:
 
 
 def mark(transaction: Transaction, key: BlobKey, grace: int) -> bool:
-    """Decide to delete one blob; False where somebody named or touched it meanwhile."""
+    """Decide to delete one blob; False where somebody named or touched it meanwhile, or makes a
+    backup, which may name it.
+    """
     mine = (_t.c.digest == key.digest) & (_t.c.generation == key.generation)
     row = transaction.execute(
         select(_t.c.deleting, (_t.c.touched_at <= now() - grace).label("old"))
@@ -191,6 +198,8 @@ def mark(transaction: Transaction, key: BlobKey, grace: int) -> bool:
     for named in (select(_f.c.id).where(_f.c.digest == key.digest), select(_d.c.path).where(held)):
         if transaction.execute(named.limit(1)).first():
             return False
+    if leases.held(transaction.connection, leases.BACKUP):
+        return False
     transaction.execute(update(_t).where(mine).values(deleting=True))
     return True
 
@@ -205,27 +214,37 @@ def forget(transaction: Transaction, key: BlobKey) -> None:
 
 
 def known(connection: Connection, key: BlobKey) -> bool:
-    """Whether an object's key is the current generation of its bytes."""
-    statement = select(_t.c.size).where(
-        _t.c.digest == key.digest, _t.c.generation == key.generation
-    )
+    """Whether an object's key is the current generation of its bytes, or is in quarantine."""
+    mine = (_t.c.generation == key.generation) | (_t.c.damaged == key.generation)
+    statement = select(_t.c.size).where(_t.c.digest == key.digest, mine)
     return connection.execute(statement).first() is not None
 
 
 @attrs.frozen
 class Row:
-    """A blob as the check sees it; ``named``: whether a file holds it."""
+    """A blob as the check sees it; ``named``: whether a file or a document holds it."""
 
     digest: str
     generation: str
     size: int
     named: bool
+    #: The generation of the object that was found damaged, and when (µs); else None.
+    damaged: str | None
+    damaged_at: int | None
+
+    @property
+    def key(self) -> BlobKey:
+        """Where its bytes lie."""
+        return BlobKey(self.digest, self.generation)
 
 
 def everything(connection: Connection, after: str, limit: int = 500) -> list[Row]:
     """The blobs by digest, a page at a time."""
+    # A version before this one forgets to say that a blob is sound again.
+    lost = _t.c.stored_at.is_(None)
     statement = (
         select(_t.c.digest, _t.c.generation, _t.c.size, _named().label("named"))
+        .add_columns(case((lost, _t.c.damaged)), case((lost, _t.c.damaged_at)))
         .where(_t.c.digest > after)
         .order_by(_t.c.digest)
         .limit(limit)
@@ -236,6 +255,12 @@ def everything(connection: Connection, after: str, limit: int = 500) -> list[Row
 def named(connection: Connection, key: BlobKey) -> bool:
     """Whether a file holds this writing of a blob."""
     mine = (_t.c.digest == key.digest) & (_t.c.generation == key.generation)
+    return connection.execute(select(_t.c.digest).where(mine, _named())).first() is not None
+
+
+def wanted(connection: Connection, digest: str) -> bool:
+    """Whether a file or a document holds these bytes, wherever they lie."""
+    mine = _t.c.digest == digest
     return connection.execute(select(_t.c.digest).where(mine, _named())).first() is not None
 
 

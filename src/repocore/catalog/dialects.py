@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import fcntl
-import itertools
 import os
-import re
 import sqlite3
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Protocol, TypeVar, cast
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import (
     URL,
@@ -19,26 +17,23 @@ from sqlalchemy import (
     Table,
     create_engine,
     event,
-    func,
     make_url,
 )
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import BigInteger
 
+from repocore.catalog.postgresql import PostgreSQL
 from repocore.catalog.writers import Writers
+from repocore.config import PostgresSettings
 from repocore.errors import ConfigurationError
 
 __all__ = ["Dialect", "PostgreSQL", "SQLite", "now", "open_dialect"]
 
 T = TypeVar("T")
-_CURSORS = itertools.count(1)
-
-
-_INDEXED_BY = re.compile(r" INDEXED BY \w+")
 
 
 class now(FunctionElement[int]):  # noqa: N801 - reads as the SQL function that it is
@@ -69,6 +64,8 @@ class Dialect(Protocol):
     joined: str
     #: What the driver raises.
     errors: tuple[type[Exception], ...]
+    #: How many raw connections there are at most.
+    readers: int
 
     def insert(self, table: Table, /) -> Any:
         """The INSERT that knows ON CONFLICT."""
@@ -79,7 +76,23 @@ class Dialect(Protocol):
         ...
 
     def raw(self) -> Any:
-        """A new DBAPI connection in autocommit, for one thread's hot statements."""
+        """A new DBAPI connection in autocommit, for hot statements."""
+        ...
+
+    def lost(self, connection: Any, /) -> bool:
+        """Whether a raw connection is of no more use, and another may do better."""
+        ...
+
+    def migrating(self) -> AbstractContextManager[None]:
+        """Be the only one in the installation who changes tables; whoever comes second waits."""
+        ...
+
+    def alter(self, work: Callable[[Connection], T], /) -> T:
+        """Do work on tables in a transaction of its own, without holding up readers for long."""
+        ...
+
+    def unbound(self, connection: Connection, /) -> None:
+        """Let the connection's transaction take as long as it takes."""
         ...
 
     def stream(
@@ -101,7 +114,9 @@ class Dialect(Protocol):
         ...
 
 
-def open_dialect(url: str, clock: Callable[[], int] | None = None) -> Dialect:
+def open_dialect(
+    url: str, clock: Callable[[], int] | None = None, postgres: PostgresSettings | None = None
+) -> Dialect:
     """Open the database of a URL; raises `ConfigurationError` where it is none of ours."""
     try:
         parsed = make_url(url)
@@ -112,7 +127,7 @@ def open_dialect(url: str, clock: Callable[[], int] | None = None) -> Dialect:
         case "sqlite":
             return SQLite(parsed, clock or _wall_clock)
         case "postgresql":
-            return PostgreSQL(parsed)
+            return PostgreSQL(parsed, postgres or PostgresSettings())
         case other:
             message = f"`catalog` names {other!r}; the catalog lives in sqlite or postgresql."
             raise ConfigurationError(message)
@@ -132,6 +147,7 @@ class SQLite:
         " {which} AS BLOB)"
     )
     errors: tuple[type[Exception], ...] = (sqlite3.Error,)
+    readers = 256
 
     def __init__(self, url: URL, clock: Callable[[], int]) -> None:
         if not url.database or url.database == ":memory:":
@@ -161,9 +177,24 @@ class SQLite:
             connection.execute(f"PRAGMA {pragma}").close()
         return connection
 
+    def lost(self, connection: sqlite3.Connection, /) -> bool:
+        """Whether a raw connection is of no more use: a file does not go away."""
+        return False
+
     def insert(self, table: Table, /) -> Any:
         """The INSERT that knows ON CONFLICT."""
         return sqlite.insert(table)
+
+    def migrating(self) -> AbstractContextManager[None]:
+        """Writers are alone anyway."""
+        return nullcontext()
+
+    def alter(self, work: Callable[[Connection], T], /) -> T:
+        """Do work on tables in a transaction of its own; readers see the file as it was."""
+        return self._writers.run(work)
+
+    def unbound(self, connection: Connection, /) -> None:
+        """Nothing bounds a transaction."""
 
     def write(self, work: Callable[[Connection], T], /) -> T:
         """Do the work in a write transaction."""
@@ -204,65 +235,3 @@ class SQLite:
 def _begin(connection: Connection) -> None:
     if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
         connection.exec_driver_sql("BEGIN")
-
-
-class PostgreSQL:
-    """A server; rows lock themselves."""
-
-    mark = "%s"
-    joined = (
-        "convert_to(string_agg(to_json({name})::text || ':' || "
-        "convert_from(substring(record FOR length(record) - 1), 'UTF8') || ?::text || "
-        "(released_at / 1000)::text || '}}', ',' ORDER BY name) {which}, 'UTF8')"
-    )
-    errors: tuple[type[Exception], ...]
-
-    def __init__(self, url: URL) -> None:
-        url = url.set(drivername="postgresql+psycopg")
-        try:
-            self.engine = create_engine(url, pool_size=20, max_overflow=20, pool_pre_ping=True)
-        except (NoSuchModuleError, ImportError) as error:
-            message = "PostgreSQL needs the extra: pip install 'repocore[postgres]'."
-            raise ConfigurationError(message) from error
-        self.errors = (cast("Any", self.engine.dialect).dbapi.Error,)
-
-    def raw(self) -> Any:
-        """A new connection in autocommit."""
-        dialect = self.engine.dialect
-        arguments, options = dialect.create_connect_args(self.engine.url)
-        connection = cast("Any", dialect).dbapi.connect(*arguments, **options)
-        connection.autocommit = True
-        return connection
-
-    def insert(self, table: Table, /) -> Any:
-        """The INSERT that knows ON CONFLICT."""
-        return postgresql.insert(table)
-
-    def write(self, work: Callable[[Connection], T], /) -> T:
-        """Do the work in a write transaction."""
-        with self.engine.begin() as connection:
-            return work(connection)
-
-    def stream(
-        self, connection: Connection, statement: str, parameters: tuple[Any, ...], chunk: int
-    ) -> Iterator[Sequence[tuple[Any, ...]]]:
-        """Run a query; its rows in chunks that are read as needed."""
-        driver: Any = connection.connection.driver_connection
-        # Named, so that the server keeps the rows until they are asked for.
-        name = f"repocore_{next(_CURSORS)}"
-        with driver.cursor(name=name) as cursor:
-            cursor.execute(_INDEXED_BY.sub("", statement).replace("?", "%s"), parameters)
-            while rows := cursor.fetchmany(chunk):
-                yield rows
-
-    @contextmanager
-    def single(self, name: str) -> Generator[bool]:
-        """Whether nobody else does a thing of that name at the moment."""
-        with self.engine.begin() as connection:
-            key = func.hashtextextended(f"repocore {name}", 0)
-            # Held to the end of the transaction: it needs no release that could be forgotten.
-            yield bool(connection.scalar(func.pg_try_advisory_xact_lock(key).select()))
-
-    def close(self) -> None:
-        """Close every connection; idempotent."""
-        self.engine.dispose()

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Connection,
     and_,
     bindparam,
+    case,
     delete,
     exists,
     or_,
@@ -24,6 +25,7 @@ from repocore.catalog.rows import file_of
 from repocore.catalog.statements import Insert, Statement
 from repocore.catalog.transactions import Transaction
 from repocore.model import File
+from repocore.model.digest import NOWHERE
 
 __all__ = [
     "Bound",
@@ -52,7 +54,8 @@ columns = (
     _f.c.mutable,
     _f.c.created_at,
     _f.c.created_by,
-    _b.c.generation,
+    # What is quarantined is stored nowhere until somebody brings its bytes again.
+    case((_b.c.stored_at.is_(None), NOWHERE), else_=_b.c.generation).label("generation"),
 )
 
 

@@ -1,4 +1,4 @@
-"""The hot path: at most ten hand-written statements, each on its thread's own connection.
+"""The hot path: at most ten hand-written statements, on connections of their own.
 
 They skip SQLAlchemy because it would cost more than the query.  Each answers with the access
 version beside its rows, so that one round trip also tells whether what a process remembers of
@@ -7,14 +7,22 @@ accounts, rules and repositories still holds.
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from repocore.catalog.dialects import Dialect
+from repocore.catalog.faults import PoolTimeoutError, storage_error
 
 __all__ = ["Answer", "Hot"]
 
 #: The access version, and rows.
 Answer = tuple[int, Sequence[Sequence[Any]]]
+
+#: How often a statement is asked whose connection is lost.
+_TRIES: Final = 3
 
 _VERSION = "SELECT version FROM access"
 
@@ -33,9 +41,11 @@ LEFT JOIN releases r ON r.repository_id = ? AND r.partition = ?
 ORDER BY r.serial DESC
 """
 
+# What is in quarantine is read from NOWHERE (`repocore.model.digest`) until somebody brings it.
 _FILE = """
 SELECT a.version, f.digest, f.size, f.partition, f.release, f.media_type, f.mutable,
-       f.created_at, f.created_by, b.generation
+       f.created_at, f.created_by,
+       CASE WHEN b.stored_at IS NULL THEN '0000000000000000' ELSE b.generation END
 FROM access a
 LEFT JOIN files f ON f.repository_id = ? AND f.path = ?
  AND (f.release IS NULL OR EXISTS (
@@ -47,7 +57,8 @@ LEFT JOIN blobs b ON b.digest = f.digest
 
 _FILES = """
 SELECT a.version, f.path, f.digest, f.size, f.partition, f.release, f.media_type, f.mutable,
-       f.created_at, f.created_by, b.generation
+       f.created_at, f.created_by,
+       CASE WHEN b.stored_at IS NULL THEN '0000000000000000' ELSE b.generation END
 FROM access a
 LEFT JOIN releases r ON r.repository_id = ? AND r.partition = ? AND r.name = ?
  AND r.released_at IS NOT NULL AND r.removed_at IS NULL
@@ -76,15 +87,23 @@ _OVERVIEW = _DOCUMENT.replace(
 
 
 class Hot:
-    """The statements, bound to a database."""
+    """The statements, bound to a database.
 
-    def __init__(self, connect: Callable[[], Any], mark: str) -> None:
-        self._connect = connect
-        self._local = threading.local()
-        self._opened: list[Any] = []
-        self._lock = threading.Lock()
+    They share a few connections, of which a thread has one for as long as its statement runs: the
+    last one that came back first, so that it has prepared what is asked.
+    """
+
+    def __init__(self, dialect: Dialect, patience: float) -> None:
+        self._dialect = dialect
+        self._patience = patience
+        #: Those that nobody uses at the moment.
+        self._free: list[Any] = []
+        self._closed = False
+        # These two are changed by whoever holds the next.
+        self._opened = self._waiting = 0
+        self._turn = threading.Condition()
         texts = (_VERSION, _LATEST, _RELEASES, _FILE, _FILES, _DOCUMENT, _OVERVIEW)
-        marked = (statement.replace("?", mark) for statement in texts)
+        marked = (statement.replace("?", dialect.mark) for statement in texts)
         (self._version, self._latest, self._releases, self._file, self._files, *rest) = marked
         self._document, self._overview = rest
 
@@ -119,12 +138,9 @@ class Hot:
         return rows[0][0], [rows[0][1:]]
 
     def close(self) -> None:
-        """Close the connections of every thread; idempotent."""
-        with self._lock:
-            opened, self._opened = self._opened, []
-            self._local = threading.local()
-        for connection in opened:
-            connection.close()
+        """Close every connection; one that is in use, once it is not.  Idempotent."""
+        self._closed = True
+        self._drop()
 
     def _ask(self, statement: str, parameters: tuple[Any, ...]) -> Answer:
         rows = self._all(statement, parameters)
@@ -132,25 +148,78 @@ class Hot:
         return rows[0][0], [] if rows[0][1] is None else [row[1:] for row in rows]
 
     def _all(self, statement: str, parameters: tuple[Any, ...]) -> list[Any]:
-        connection = getattr(self._local, "connection", None)
-        if connection is None:
-            return self._open().execute(statement, parameters).fetchall()
+        """Every row; a read is repeated where its connection was lost.  Raises `StorageError`."""
+        for _ in range(_TRIES - 1):
+            connection = self._take()
+            try:
+                return self._run(connection, statement, parameters)
+            except self._dialect.errors as error:
+                if not self._dialect.lost(connection):
+                    raise storage_error(error) from error
+                self._drop()  # a restart has left dead connections behind
         try:
-            return connection.execute(statement, parameters).fetchall()
-        except Exception:  # noqa: BLE001 - whatever the driver raises when its server went away
-            # A restarted server leaves dead connections behind; a read may be repeated.
-            self._forget(connection)
-            return self._open().execute(statement, parameters).fetchall()
+            return self._run(self._take(), statement, parameters)
+        except self._dialect.errors as error:
+            raise storage_error(error) from error
 
-    def _open(self) -> Any:
-        connection = self._connect()
-        self._local.connection = connection
-        with self._lock:
-            self._opened.append(connection)
-        return connection
+    def _run(self, connection: Any, statement: str, parameters: tuple[Any, ...]) -> list[Any]:
+        try:
+            rows = connection.execute(statement, parameters).fetchall()
+        except BaseException:
+            self._close(connection)  # nobody knows in which state it is
+            raise
+        self._free.append(connection)
+        if self._waiting:
+            with self._turn:
+                self._turn.notify()
+        if self._closed:
+            self._drop()
+        return rows
 
-    def _forget(self, connection: Any) -> None:
-        with self._lock:
-            if connection in self._opened:
-                self._opened.remove(connection)
+    def _take(self) -> Any:
+        # Without the lock: both ways of a list's end are one step of the interpreter.
+        try:
+            return self._free.pop()
+        except IndexError:
+            pass
+        free = self._wait()
+        if free is not None:
+            return free
+        try:
+            return self._dialect.raw()
+        except BaseException as error:
+            self._closed_one()
+            if isinstance(error, self._dialect.errors):
+                raise storage_error(error) from error
+            raise
+
+    def _wait(self) -> Any:
+        """A connection that has become free, or None: another one may be opened."""
+        until = time.monotonic() + self._patience
+        with self._turn:
+            self._waiting += 1
+            try:
+                while True:
+                    with contextlib.suppress(IndexError):
+                        return self._free.pop()
+                    if self._opened < self._dialect.readers:
+                        self._opened += 1
+                        return None
+                    if not self._turn.wait(max(0, until - time.monotonic())):
+                        raise storage_error(PoolTimeoutError("no connection became free"))
+            finally:
+                self._waiting -= 1
+
+    def _drop(self) -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                self._close(self._free.pop())
+
+    def _close(self, connection: Any) -> None:
         connection.close()
+        self._closed_one()
+
+    def _closed_one(self) -> None:
+        with self._turn:
+            self._opened -= 1
+            self._turn.notify()

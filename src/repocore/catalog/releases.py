@@ -212,9 +212,9 @@ def yank(
 
 def _hold_all(
     transaction: Transaction, repository: int, names: Sequence[tuple[str, str]]
-) -> list[str]:
+) -> dict[str, None]:
     """Hold the partitions of releases to the commit, all writers in one order; returns them."""
-    partitions = sorted({partition for partition, _ in names})
+    partitions = dict.fromkeys(sorted({partition for partition, _ in names}))
     for partition in partitions:
         _hold(transaction, repository, partition)
     return partitions
@@ -252,22 +252,21 @@ def remove(
 
     Released ones leave a tombstone with a new serial; drafts leave nothing.
     """
-    rows = transaction.execute(
+    found = (
         select(_r.c.partition, _r.c.name, _r.c.package, _r.c.version, _r.c.released_at)
         .where(where, or_(_r.c.released_at.is_not(None), _r.c.touched_at.is_not(None)))
         .where(or_(_r.c.removed_at.is_(None), _r.c.released_at.is_(None)))
         .order_by(_r.c.partition, _r.c.name)
-    ).all()
+    )
+    names = [(row.partition, row.name) for row in transaction.execute(found)]
     # Before anything is looked for that hangs on them: an upload of such holds it, shared.
+    held = _hold_all(transaction, repository.id, names)
+    # As they are now: who held a partition before may have removed them, or published a draft.
+    rows = [row for row in transaction.execute(found) if row.partition in held] if held else []
     for row in rows:
-        _hold(transaction, repository.id, row.partition)
-    for row in rows:
-        hanging = select_children(repository.id, row.partition, row.name)
-        remove(transaction, repository, hanging, by)
+        remove(transaction, repository, select_children(repository.id, row.partition, row.name), by)
     _delete_files(transaction, repository, rows)
     serials = [_next_serial(transaction, repository.id, row.partition) for row in rows]
-    # Once more, now that the partitions are held: an upload may have come in between.
-    _delete_files(transaction, repository, rows)
     for row, serial in zip(rows, serials, strict=True):
         mine = select_one(repository.id, row.partition, row.name)
         if row.released_at is None:

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 from repocore.catalog import tables
 from repocore.catalog.dialects import now
 
-__all__ = ["Counted", "backlog", "daily", "downloads", "stored", "usage"]
+__all__ = ["Counted", "backlog", "daily", "downloads", "due", "stored", "usage"]
 
 _r = tables.releases
 _f = tables.files
@@ -90,6 +90,14 @@ def daily(connection: Connection, repository: int, partition: str) -> list[tuple
         .order_by(_d.c.release, _d.c.day)
     )
     return [(release, day, int(count)) for release, day, count in connection.execute(statement)]
+
+
+def due(connection: Connection, state: str) -> tuple[int, int]:
+    """How many jobs in that state may run now, and for how many microseconds the first of them."""
+    late = now() - _j.c.run_after
+    statement = select(func.count(), func.max(late)).where(_j.c.state == state, late >= 0)
+    count, longest = connection.execute(statement).one()
+    return count, longest or 0
 
 
 def backlog(connection: Connection, states: Sequence[str]) -> tuple[dict[str, int], int, int]:

@@ -21,6 +21,8 @@ from repocore.config.describing import (
 )
 from repocore.config.jobs import JobSettings, ScheduleSettings
 from repocore.config.loading import load_settings, locate_data, locate_settings, read_table
+from repocore.config.logs import LogSettings, TracingSettings
+from repocore.config.postgres import PostgresSettings
 from repocore.config.retention import RetentionSettings
 from repocore.config.saying import http_url, says
 from repocore.config.settings import (
@@ -47,7 +49,9 @@ __all__ = [
     "FrontSettings",
     "JobSettings",
     "LimitSettings",
+    "LogSettings",
     "PluginSettings",
+    "PostgresSettings",
     "ProviderKind",
     "ProviderSettings",
     "RepositorySettings",
@@ -61,6 +65,7 @@ __all__ = [
     "Settings",
     "SignInSettings",
     "TokenSettings",
+    "TracingSettings",
     "WebSettings",
     "describe_settings",
     "dump_settings",

@@ -49,7 +49,7 @@ def positive(value: Any) -> None:
         raise ValueError("must be more than nothing")
 
 
-def whole(value: int | None) -> None:
+def whole(value: Any) -> None:
     """Refuse less than nothing."""
-    if value is not None and value < 0:
+    if value is not None and value < type(value)(0):
         raise ValueError("must not be less than nothing")

@@ -15,6 +15,8 @@ import attrs
 
 from repocore.config.access import AccountSettings, BindingSettings, RoleSettings, some_action
 from repocore.config.jobs import JobSettings, ScheduleSettings
+from repocore.config.logs import LogSettings, TracingSettings
+from repocore.config.postgres import PostgresSettings
 from repocore.config.retention import RetentionSettings
 from repocore.config.saying import (
     positive as _positive,
@@ -224,7 +226,8 @@ class Settings:
     storage: str = attrs.field(
         default="blobs",
         metadata=says(
-            "Where content lies: a folder, or an fsspec URL. The default is in the data folder.",
+            "Where content lies: a folder, s3://bucket/prefix with `plugins.s3`, or a URL of "
+            "fsspec. The default is in the data folder.",
             check=_some,
         ),
     )
@@ -240,6 +243,16 @@ class Settings:
         metadata=says(
             "The database, as an SQLAlchemy URL. The default is in the data folder.", check=_some
         ),
+    )
+    migrate_at_start: bool = attrs.field(
+        default=True,
+        metadata=says(
+            "Whether a server brings the tables of an older catalog up to date when it starts; "
+            "otherwise it refuses to, until `repocore migrate` has done so."
+        ),
+    )
+    postgres: PostgresSettings = attrs.field(
+        factory=PostgresSettings, metadata=says("How a catalog in PostgreSQL is reached.")
     )
     read_only: bool = attrs.field(
         default=False,
@@ -292,6 +305,12 @@ class Settings:
         factory=JobSettings, metadata=says("How background work is done.")
     )
     web: WebSettings = attrs.field(factory=WebSettings, metadata=says("How HTTP is spoken."))
+    logs: LogSettings = attrs.field(
+        factory=LogSettings, metadata=says("What a server writes down.")
+    )
+    tracing: TracingSettings = attrs.field(
+        factory=TracingSettings, metadata=says("Spans for OpenTelemetry.")
+    )
     limits: LimitSettings = attrs.field(
         factory=LimitSettings, metadata=says("Every bound of the server.")
     )

@@ -20,8 +20,8 @@ from repocore.model import check_account_name
 __all__ = ["FrontSettings", "ProviderKind", "ProviderSettings", "SessionSettings"]
 
 _WORD = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
-#: What stands below /auth already, and how identities are called that no provider has proved.
 _URL: Final = http_url("https://login.example")
+#: What stands below /auth already, and how identities are called that no provider has proved.
 _TAKEN: Final = frozenset({"dev", "header", "login", "logout", "session"})
 _COOKIE = re.compile(r"[A-Za-z0-9_-]{1,60}\Z")
 _DOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?\Z")

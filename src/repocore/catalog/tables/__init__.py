@@ -10,7 +10,7 @@
               └─ groups                           repositories, accounts, groups, tokens, rules,
                                                   roles
     rules · roles · bindings · keys · identities · attempts · spent · audit · seals
-    downloads · events · jobs · schedules
+    downloads · events · jobs · schedules · rounds · leases · compatibility
 
 Times are whole microseconds since 1970 (UTC) by the database's clock.  A release is a *draft*
 while ``released_at`` is null, a *tombstone* once ``removed_at`` is set, *visible* otherwise.
@@ -45,7 +45,15 @@ from repocore.catalog.tables.content import (
     repositories,
 )
 from repocore.catalog.tables.names import METADATA
-from repocore.catalog.tables.work import events, job_output, jobs, schedules
+from repocore.catalog.tables.work import (
+    compatibility,
+    events,
+    job_output,
+    jobs,
+    leases,
+    rounds,
+    schedules,
+)
 
 __all__ = [
     "METADATA",
@@ -55,6 +63,7 @@ __all__ = [
     "audit",
     "bindings",
     "blobs",
+    "compatibility",
     "documents",
     "downloads",
     "events",
@@ -66,10 +75,12 @@ __all__ = [
     "job_output",
     "jobs",
     "keys",
+    "leases",
     "partitions",
     "releases",
     "repositories",
     "roles",
+    "rounds",
     "rules",
     "schedules",
     "seals",

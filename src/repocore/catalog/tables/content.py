@@ -179,7 +179,16 @@ blobs = Table(
     Column("stored_at", BigInteger),
     Column("touched_at", BigInteger, nullable=False),
     Column("deleting", Boolean, nullable=False),
+    # When the object of the generation before this one, ``damaged``, was found to be damaged.
+    Column("damaged_at", BigInteger),
+    Column("damaged", Name),
     sqlite_with_rowid=False,
+)
+Index(
+    "blobs_damaged",
+    blobs.c.damaged_at,
+    sqlite_where=blobs.c.damaged_at.is_not(None),
+    postgresql_where=blobs.c.damaged_at.is_not(None),
 )
 
 files = Table(

@@ -1,4 +1,6 @@
-"""Jobs, their schedules, and events that are still to be told."""
+"""Jobs, their schedules, events that are still to be told, what upkeep has to remember, and who
+may use the tables.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, 
 
 from repocore.catalog.tables.names import METADATA, Id, Name
 
-__all__ = ["events", "job_output", "jobs", "schedules"]
+__all__ = ["compatibility", "events", "job_output", "jobs", "leases", "rounds", "schedules"]
 
 events = Table(
     "events",
@@ -73,4 +75,31 @@ schedules = Table(
     Column("rhythm", Text, nullable=False),
     Column("due_at", BigInteger, nullable=False),
     sqlite_with_rowid=False,
+)
+
+# How far something has come that goes round and round.
+rounds = Table(
+    "rounds",
+    METADATA,
+    Column("name", Name, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What somebody does until then, or longer if they say so again.
+leases = Table(
+    "leases",
+    METADATA,
+    Column("name", Name, primary_key=True),
+    Column("holder", Name, primary_key=True),
+    Column("until", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# One row: the oldest revision whose code can use these tables.
+compatibility = Table(
+    "compatibility",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("compatible_from", Text, nullable=False),
 )
