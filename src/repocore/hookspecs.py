@@ -23,6 +23,7 @@ from typing import Any
 
 import pluggy
 
+from repocore.config import Settings
 from repocore.http import Route
 from repocore.markers import hookspec
 from repocore.model import (
@@ -36,7 +37,7 @@ from repocore.model import (
     Resource,
     Survey,
 )
-from repocore.ports import Format, Indexer, JobHandler, JobRunner, StagedContent, Storage
+from repocore.ports import Format, Indexer, JobHandler, JobRunner, StagedContent, Storage, Tracer
 from repocore.registry import Registry, Session
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "repocore_startup",
     "repocore_storage",
     "repocore_survey",
+    "repocore_tracer",
     "repocore_validate",
     "repocore_volatile",
 ]
@@ -111,8 +113,26 @@ def repocore_job_runner(registry: Registry, url: str) -> JobRunner | None:
 
 
 @hookspec(firstresult=True)
-def repocore_storage(url: str, options: Mapping[str, Any]) -> Storage | None:
-    """Open the storage of a URL, or return None where the scheme is not yours.  Asked once."""
+def repocore_tracer(settings: Settings) -> Tracer | None:
+    """Take the spans of the registry, or return None where you take none.
+
+    Asked once, before the storage opens.  Without a tracer nothing is measured.  The registry
+    closes it, last of all.
+    """
+
+
+@hookspec(firstresult=True)
+def repocore_storage(
+    url: str,
+    options: Mapping[str, Any],
+    plugin_settings: Mapping[str, Any],
+    read_only: bool,  # noqa: FBT001 - hooks are called by name
+) -> Storage | None:
+    """Open the storage of a URL, or return None where the scheme is not yours.  Asked once.
+
+    ``options`` are the ``storage_options`` of the settings, ``plugin_settings`` what the tables
+    ``[plugins.NAME]`` became, by NAME.  With ``read_only`` nothing will be written to it.
+    """
 
 
 @hookspec

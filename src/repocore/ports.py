@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -42,8 +43,11 @@ __all__ = [
     "Progress",
     "ReleaseQuery",
     "RetainingFormat",
+    "Span",
+    "SpanKind",
     "StagedContent",
     "Storage",
+    "Tracer",
 ]
 
 
@@ -486,4 +490,72 @@ class Progress(Protocol):
 
     def check(self) -> None:
         """Give up here if that was asked for, by raising."""
+        ...
+
+
+class SpanKind(enum.Enum):
+    """What a span is about, in the words of OpenTelemetry."""
+
+    #: A request that somebody sent us.
+    SERVER = "server"
+    #: One that we send, to a database or to another server.
+    CLIENT = "client"
+    #: A job, which somebody has queued before.
+    CONSUMER = "consumer"
+    INTERNAL = "internal"
+
+
+class Span(Protocol):
+    """Something that takes a while, as a trace tells of it."""
+
+    @property
+    def trace_id(self) -> str:
+        """The trace that it is of, in 32 hexadecimal digits; empty where nobody takes it."""
+        ...
+
+    def rename(self, name: str, /) -> None:
+        """Give it another name, while it lasts."""
+        ...
+
+    def set(self, name: str, value: str | float | bool, /) -> None:  # noqa: FBT001 - a value
+        """Add an attribute; the caller sees to it that it is no secret."""
+        ...
+
+    def fail(self, kind: str, /) -> None:
+        """Say that it did not work out, and by which kind of error; never by its words."""
+        ...
+
+    def end(self) -> None:
+        """It is over; what comes later is ignored.  Idempotent."""
+        ...
+
+
+class Tracer(Protocol):
+    """Who takes spans; of `repocore.hookspecs.repocore_tracer`.  Threads share it."""
+
+    def start(
+        self,
+        name: str,
+        kind: SpanKind,
+        attributes: Mapping[str, str | float | bool],
+        parent: str | None = None,
+        /,
+    ) -> Span:
+        """Begin a span: below the one of `use`, or below one elsewhere (a ``traceparent``)."""
+        ...
+
+    def use(self, span: Span, /) -> AbstractContextManager[object]:
+        """Have what begins in the block be below this span."""
+        ...
+
+    def active(self) -> bool:
+        """Whether a span is in use here."""
+        ...
+
+    def traceparent(self) -> str | None:
+        """The span in use as other servers are told of it (W3C Trace Context), or None."""
+        ...
+
+    def close(self) -> None:
+        """Send what was not sent yet, for a few seconds at most, and take no more; idempotent."""
         ...

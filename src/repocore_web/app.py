@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache, partial
@@ -22,11 +21,13 @@ from repocore.errors import (
     TooManyAttemptsError,
 )
 from repocore.http import Request, Response, Route, status_for
+from repocore.logs import hide
 from repocore.registry import Registry, Session
 from repocore_web.bodies import Body, body_length
 from repocore_web.credentials import read_credentials
+from repocore_web.exchanges import EXCHANGE, Exchange, Exchanges
 from repocore_web.forwarding import Forwarding
-from repocore_web.logs import LOG, describe, redact
+from repocore_web.logs import LOG, describe, redact, sent_secrets
 from repocore_web.metrics import ROUTE, Metrics
 from repocore_web.multipart import read_parts
 from repocore_web.problems import NOT_FOUND, as_detail, as_problem, is_detailed
@@ -83,16 +84,21 @@ class _Application:
         self._sender = Sender(settings.web)
         self._forwarding = Forwarding(settings.web)
         self._visitors = Visitors(registry, self._forwarding)
+        self._exchanges = Exchanges(registry, self._forwarding)
         self._limit = settings.limits.max_body
         self._prefix = settings.web.prefix
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        return self._exchanges.watch(self._counted, environ, start_response)
+
+    def _counted(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if self._metrics is None:
             return self._serve(environ, start_response)
         return self._metrics.watch(self._serve, environ, start_response)
 
     def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        number = os.urandom(8).hex()
+        exchange: Exchange = environ[EXCHANGE]
+        number = exchange.number
         extra = [("X-Request-Id", number)]
         match: Match | None = None
         inside = below(environ, self._prefix) if self._prefix else environ
@@ -102,6 +108,7 @@ class _Application:
         try:
             target = read_target(inside)
             match = self._router.find(target.segments, inside["REQUEST_METHOD"])
+            exchange.match = match
             environ[ROUTE] = None if match is None else match.route
             response = self._answer(inside, target, match)
             response = self._told(response, None, inside, number, match)
@@ -148,6 +155,9 @@ class _Application:
         length = body_length(environ)
         session, credentials = self._visitors.connect(environ, headers, sent)
         body = Body(environ, length, self._limit)
+        exchange: Exchange = environ[EXCHANGE]
+        exchange.body = body
+        exchange.asked_by(session)
         above = _quoted("/".join(target.segments[: match.depth])) if match.depth else ""
         query = environ.get("QUERY_STRING")
         request = Request(
@@ -170,12 +180,13 @@ class _Application:
     ) -> Response:
         route = None if match is None else match.route
         if not isinstance(error, RepocoreError):
-            where = redact(environ.get("PATH_INFO", ""))
-            LOG.error("request %s failed: %s\n%s", number, where, describe(error))
+            secrets = tuple(sent_secrets(environ))
+            where = redact(hide(environ.get("PATH_INFO", ""), secrets))
+            LOG.error("request %s failed: %s\n%s", number, where, describe(error, secrets))
             return Response.text(f"The server failed; its log has the reason under {number}.", 500)
         status = _status(error, route)
         if status >= 500:  # noqa: PLR2004 - the server's fault
-            LOG.error("request %s failed:\n%s", number, describe(error))
+            LOG.error("request %s failed\n%s", number, describe(error, sent_secrets(environ)))
         if _is_hidden(error):
             return Response.text(NOT_FOUND, 404)
         response = Response.text(redact(str(error)), status)

@@ -49,6 +49,11 @@ class Body:
         self._stream: InputStream | None = None
         self._ended = False
 
+    @property
+    def count(self) -> int:
+        """How many bytes were read of it."""
+        return self._count
+
     def read(self, size: int = -1, /) -> bytes:
         """Up to ``size`` bytes, all that are left for a negative one; ``b""`` at the end."""
         if size < 0:

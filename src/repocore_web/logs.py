@@ -1,47 +1,61 @@
-"""What may be written to a log: no secret, and nothing that moves a terminal or forges a line."""
+"""What the adapter writes down of a request, and which secrets came with it."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import logging
 import re
-import traceback
+from collections.abc import Iterator
 from typing import Final
+from urllib.parse import parse_qsl, unquote
+from wsgiref.types import WSGIEnvironment
 
-__all__ = ["LOG", "describe", "printable", "redact"]
+from repocore.logs import SECRET_NAMES, describe, printable, redact
+
+__all__ = ["LOG", "describe", "printable", "redact", "sent_secrets"]
 
 LOG: Final = logging.getLogger("repocore.web")
 
-_HIDDEN: Final = "***"
-# A token in a path, whichever way its "t" is spelled; one in a query; one in a header; one of ours.
-_SECRETS = re.compile(
-    r"""
-    (?P<path>/(?:t|%74)/)[^/\s?"']+
-    | (?P<query>[?&](?:signature|token|access_token|password|code|state)=)[^&\s"']+
-    | (?P<header>\bauthorization\s*[:=]\s*["']?(?:(?:basic|bearer|token)\s+)?)[^\s"',]+
-    | (?P<scheme>\b(?:basic|bearer)\s+)[A-Za-z0-9._~+/=-]{8,}
-    | (?P<token>\brpc-)[A-Za-z0-9-]+
-    """,
-    re.IGNORECASE | re.VERBOSE,
+_TOKEN: Final = re.compile(r"/t/([^/]+)")
+_PARAMETER: Final = re.compile(
+    rf"(?:code|key|nonce|state|{'|'.join(SECRET_NAMES)})\Z", re.IGNORECASE
 )
+#: Cookies of others mean something short, a language, say.
+_COOKIE: Final = 12
 
 
-def redact(text: str) -> str:
-    """The text with every token replaced by ``***`` and every control character escaped.
-
-    It is for URLs, header lines and messages on their way into a log; idempotent.
+def sent_secrets(environ: WSGIEnvironment) -> Iterator[str]:
+    """What came with a request that nobody else may see, as it was sent and as it is understood;
+    also of credentials that cannot be read.
     """
-    hidden = _SECRETS.sub(lambda found: f"{found[found.lastgroup or 0]}{_HIDDEN}", text)
-    return printable(hidden)
+    yield from _authorization(environ.get("HTTP_AUTHORIZATION", ""))
+    for name in ("HTTP_X_API_KEY", "HTTP_PROXY_AUTHORIZATION", "HTTP_X_CSRF_TOKEN"):
+        yield environ.get(name, "").strip()
+    for cookie in environ.get("HTTP_COOKIE", "").split(";"):
+        value = cookie.partition("=")[2].strip().strip('"')
+        if len(value) >= _COOKIE:
+            yield value
+    yield from _TOKEN.findall(environ.get("PATH_INFO", ""))
+    raw = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
+    yield from _TOKEN.findall(unquote(raw.partition("?")[0]))
+    for pair in environ.get("QUERY_STRING", "").split("&"):
+        name, _, value = pair.partition("=")
+        if value and _PARAMETER.match(unquote(name)):
+            yield value
+            yield from (text for _, text in parse_qsl(f"x={value}"))
 
 
-def printable(text: str) -> str:
-    """The text in one line: what is neither printable nor a space becomes its escape."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def describe(error: BaseException) -> str:
-    """The traceback with a margin before each line, so that no message forges a line of the log."""
-    lines = "".join(traceback.format_exception(error)).splitlines()
-    return "\n".join(f"  | {redact(line)}" for line in lines)
+def _authorization(field: str) -> Iterator[str]:
+    scheme, _, value = field.strip().partition(" ")
+    value = value.strip() or scheme
+    yield value
+    if scheme.lower() != "basic":
+        return
+    try:
+        decoded = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        return
+    password = decoded.partition(b":")[2]
+    yield password.decode(errors="replace")
+    yield password.decode("latin-1")

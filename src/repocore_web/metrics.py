@@ -19,6 +19,7 @@ from repocore.http import Request, Response, Route
 from repocore.model import Action, Resource
 from repocore.registry import Registry, Session
 from repocore_web.forwarding import Peers
+from repocore_web.routing import route_label
 
 __all__ = ["NUMBERS", "ROUTE", "Metrics"]
 
@@ -80,7 +81,8 @@ class Metrics:
         finally:
             self._open.dec()
             method = environ["REQUEST_METHOD"]
-            route = _label(environ.get(ROUTE))
+            met: Route[Session] | None = environ.get(ROUTE)
+            route = "none" if met is None else route_label(met)
             self._requests.labels(
                 method if method in _METHODS else "other", route, told.status
             ).inc()
@@ -156,12 +158,6 @@ class _House:
             "Events that listeners have not been told of.",
             value=backlog.events,
         )
-
-
-def _label(route: Route[Session] | None) -> str:
-    if route is None:
-        return "none"
-    return route.template if route.format is None else f"{route.format}:{route.template}"
 
 
 def _package() -> Any:

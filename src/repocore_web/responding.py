@@ -21,6 +21,7 @@ from repocore.config import WebSettings
 from repocore.errors import StorageError
 from repocore.http import FileContent, Response
 from repocore_web.conditions import UNSATISFIABLE, is_unchanged, wanted_part
+from repocore_web.exchanges import EXCHANGE, Exchange
 from repocore_web.lingering import lingering
 
 __all__ = ["REASONS", "Sender"]
@@ -182,7 +183,8 @@ def _bytes(
     wrapper = environ.get("wsgi.file_wrapper")
     if wrapper is None or stop != size or not _is_regular(stream, size):
         return _Chunks(stream, stop - start)
-    return wrapper(stream, _CHUNK)
+    exchange: Exchange | None = environ.get(EXCHANGE)
+    return wrapper(stream if exchange is None else exchange.hand_over(stream), _CHUNK)
 
 
 def _whole(stream: BinaryIO, size: int) -> bytes:

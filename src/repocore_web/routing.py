@@ -16,7 +16,7 @@ from repocore.errors import PluginError
 from repocore.http import Route
 from repocore.registry import Session
 
-__all__ = ["RESERVED", "Match", "Router"]
+__all__ = ["RESERVED", "Match", "Router", "route_label"]
 
 #: First segments that no format may be called: they are the site's, or those of other protocols.
 RESERVED: Final = frozenset(
@@ -202,3 +202,8 @@ def _walk(tree: _Node, segments: tuple[str, ...]) -> Iterator[dict[str, _Place]]
         literal = node.literals.get(segments[at])
         if literal is not None:
             nodes.append((literal, at + 1))
+
+
+def route_label(route: Route[Session]) -> str:
+    """A route in numbers, lines and spans: its template, below its format; never a path."""
+    return route.template if route.format is None else f"{route.format}:{route.template}"

@@ -1,26 +1,50 @@
-"""No line of a log holds a secret or a control character."""
+"""gunicorn says what it has to say as everybody does here."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
-PROGRAM = """
+import json
 import logging
-from repocore.cli.logs import log_warnings
-log_warnings()
-try:
-    raise ValueError("GET /t/rpc-hush-hush/x\\x1b[2J")
-except ValueError:
-    logging.getLogger("repocore.web").exception("Authorization: Bearer hushhushhush")
-"""
+
+import pytest
+
+pytest.importorskip("gunicorn")
+
+from gunicorn.config import Config
+
+from repocore.cli.logs import Logger
+from repocore.config import LogSettings
+from repocore.logs import configure_logging
 
 
-def test_warnings_are_redacted():
-    """Messages and tracebacks lose their tokens and what moves a terminal."""
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
-    )
-    assert "hush" not in done.stderr
-    assert "\x1b" not in done.stderr
-    assert "Traceback" in done.stderr
+@pytest.fixture
+def quiet():
+    """The loggers as they were, afterwards."""
+    names = ("", "repocore.access", "gunicorn.error", "gunicorn.access")
+    loggers = [logging.getLogger(name) for name in names]
+    before = [(one.level, one.propagate, one.handlers[:]) for one in loggers]
+    yield
+    for one, (level, propagate, handlers) in zip(loggers, before, strict=True):
+        one.setLevel(level)
+        one.propagate, one.handlers = propagate, handlers
+
+
+@pytest.mark.usefixtures("quiet")
+def test_lines_of_gunicorn_are_ours(capsys):
+    """One object each, redacted; as many as the settings say, also when they are read anew."""
+    configure_logging(LogSettings(format="json", level="error"), everything=True)
+    logger = Logger(Config())
+    logger.warning("quiet")
+    logger.error("Invalid request: GET /t/rpc-hush/x\x1b[2J")
+    configure_logging(LogSettings(format="json", level="info"), everything=True)
+    logger.setup(Config())
+    logger.info("Booting worker with pid: %s", 7)
+    first, second = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (first["logger"], first["level"]) == ("gunicorn.error", "error")
+    assert first["message"] == "Invalid request: GET /t/***/x\\x1b[2J"
+    assert second["message"] == "Booting worker with pid: 7"
+
+
+@pytest.mark.usefixtures("quiet")
+def test_gunicorn_writes_no_line_a_request():
+    """The application does, and knows more."""
+    assert not Logger(Config()).access_log_enabled
