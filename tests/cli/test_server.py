@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 
+import attrs
 import pytest
 
 pytest.importorskip("gunicorn")
@@ -33,6 +34,16 @@ def test_gunicorn_is_told_by_us_alone(server):
     assert not cfg.secure_scheme_headers
     assert not cfg.forwarder_headers
     assert cfg.accesslog is None
+
+
+def test_lines_of_requests_are_the_applications(tmp_path):
+    """The command's word for them counts as that of the settings, whichever are read later."""
+    settings = load_settings(data=tmp_path, environ={})
+    quiet = ServerOptions(workers=1, threads=1, access_log=False)
+    assert quiet.shown(settings) is settings
+    loud = attrs.evolve(quiet, access_log=True)
+    assert loud.shown(settings).logs.access
+    assert loud.shown(loud.shown(settings)) == loud.shown(settings)
 
 
 def test_stalled_client_has_an_end(server):

@@ -231,6 +231,29 @@ def test_access_log_holds_no_token(serve):
     assert "hush" not in written
 
 
+def test_lines_of_a_server_are_json(serve, tmp_path):
+    """Those of requests on stdout, all others on stderr, gunicorn's too; an id leads from an answer
+    to its line.
+    """
+    config = tmp_path / "logs.toml"
+    config.write_text('[logs]\nformat = "json"\nlevel = "info"\naccess = true\n')
+    served = serve("--config", str(config), "--workers", "1")
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
+    connection.request("GET", "/t/rpc-hushhush-hush/healthz", headers={"Cookie": "a=hushhushhush"})
+    number = connection.getresponse().headers["X-Request-Id"]
+    connection.close()
+    served.stop()
+    assert served.process.stdout is not None
+    assert served.process.stderr is not None
+    out, err = served.process.stdout.read(), served.process.stderr.read()
+    [line] = [json.loads(one) for one in out.splitlines() if one.startswith('{"time"')]
+    assert (line["request_id"], line["status"]) == (number, 401)
+    assert line["client"] == "127.0.0.1"
+    said = [json.loads(one) for one in err.splitlines() if one.startswith("{")]
+    assert {"gunicorn.error"} <= {one["logger"] for one in said}
+    assert "hush" not in out + err
+
+
 def test_port_that_is_taken_is_told():
     """The sentence names the port and what to do."""
     with socket.create_server(("127.0.0.1", 0)) as other:

@@ -36,6 +36,9 @@ def test_check_says_by_its_status(house):
         files.put("conan/main", PATH + "conanfile.py", io.BytesIO(b"x = 1"))
         files.put("conan/main", PATH + "conanmanifest.txt", io.BytesIO(b"1\n"))
     assert house.json("check", "--read-data")["ok"]
+    assert house.json("check", "--read-data", "100%")["read"] == 2
+    assert house.json("check", "--read-data=50%")["read"] + house.json("check")["read"] <= 2
+    assert "as in 5%" in house.refused("check", "--read-data=half")["error"]
     stored = [path for path in (house.data / "blobs" / "sha256").rglob("*") if path.is_file()]
     stored[0].unlink()
     told = house("check", "--json", status=1)

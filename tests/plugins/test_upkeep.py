@@ -55,6 +55,17 @@ def test_check_tells_that_all_is_well(works):
     assert (job.state, job.outcome.endswith("all is well.")) == (JobState.DONE, True)
 
 
+def test_a_schedule_reads_a_share(works):
+    """The payload says how much; each job goes on where the last one ended."""
+    read = 0
+    for _ in range(2):
+        job = works.done("check", {"read_data": "50%"})
+        assert job.state is JobState.DONE
+        read += int(job.outcome.rpartition(", ")[2].split()[0])
+    assert read == 3
+    assert works.done("check", {"read_data": "half"}).state is JobState.FAILED
+
+
 def test_check_fails_where_something_is_wrong(works):
     """Its output lists what; another look would find the same, so there is one attempt."""
     for key in list(works.registry.storage.keys()):

@@ -39,10 +39,10 @@ from repocore import (
 )
 from repocore.catalog import tables
 from repocore.config import Settings
-from repocore.errors import BlobMissingError, FileMissingError
+from repocore.errors import FileMissingError
 from repocore.model import Grain
 from repocore.model.access import Pattern
-from repocore.registry import access, auditing, exporting
+from repocore.registry import access, auditing, checking, exporting
 from repocore.registry.relay import Relay
 
 PARTITION = "zlib/1.3@_/_"
@@ -339,7 +339,7 @@ def test_check_tells_of_rows_that_contradict_each_other(house) -> None:
 
 def test_check_lists_so_many_problems(house, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first are told, the others counted."""
-    monkeypatch.setattr(auditing, "_LISTED", 2)
+    monkeypatch.setattr(checking, "_LISTED", 2)
     for number in range(5):
         house.recipe(f"r{number}")
     for key in list(house.registry.storage.keys()):
@@ -358,7 +358,7 @@ def test_check_reads_what_cannot_be_read(house, monkeypatch: pytest.MonkeyPatch)
             return getattr(real, name)
 
         def open(self, key: BlobKey, start: int = 0, stop: int | None = None) -> object:
-            raise BlobMissingError
+            raise StorageError
 
     services = house.registry._services
     real = services.storage

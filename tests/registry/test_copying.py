@@ -12,6 +12,7 @@ from repocore import (
     Policy,
     RejectedError,
     ReleaseMissingError,
+    StorageError,
     UploadRejectedError,
     hookimpl,
 )
@@ -60,6 +61,14 @@ def test_what_is_yanked_is_not_copied(both) -> None:
     with pytest.raises(RejectedError, match=r"r1 of conan/main/.* is yanked"):
         both.admin.releases.copy(MAIN, [(ZLIB, "r2"), (ZLIB, "r1")], STABLE)
     assert released(both, STABLE) == []
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_is_missing_goes_before_what_is_yanked(both, order) -> None:
+    """In whatever order they are named."""
+    both.admin.releases.yank(MAIN, ZLIB, "r1")
+    with pytest.raises(ReleaseMissingError):
+        both.admin.releases.copy(MAIN, [(ZLIB, "r1"), (ZLIB, "r9")][::order], STABLE)
 
 
 def test_copying_again_changes_nothing(both) -> None:
@@ -114,6 +123,14 @@ def test_copy_and_promote_are_permissions_of_their_own(both, granted, promote, m
     assert released(both, STABLE) == []
 
 
+def test_who_may_not_copy_hears_of_nothing_else(both) -> None:
+    """A release that is yanked could not be copied by anybody, which is not what is in the way."""
+    both.admin.releases.yank(MAIN, ZLIB, "r1")
+    both.allow("user:ann", "read", "conan/**")
+    with pytest.raises(AccessDeniedError):
+        both.as_("ann").releases.copy(MAIN, [(ZLIB, "r1")], STABLE)
+
+
 def test_copying_needs_read_of_the_source(both) -> None:
     """Else a copy would be a way to read."""
     both.allow("user:ann", "read,write", "conan/stable/**")
@@ -132,6 +149,48 @@ def test_a_plugin_may_veto(both) -> None:
 
     both.registry.plugins.register(Veto())
     with pytest.raises(UploadRejectedError):
+        both.admin.releases.copy(MAIN, [(ZLIB, "r1")], STABLE)
+    assert released(both, STABLE) == []
+
+
+class Meanwhile:
+    """Somebody who is asked about a copy, and does something else first."""
+
+    def __init__(self, act, times: int = 1) -> None:
+        self.act, self.left = act, times
+
+    @hookimpl
+    def repocore_validate(self, repository) -> None:
+        if repository.address == STABLE and self.left:
+            self.left -= 1
+            self.act()
+
+
+@pytest.mark.parametrize("change", ["delete", "yank"])
+def test_what_went_meanwhile_is_not_copied(both, change) -> None:
+    """Nobody sees it gone, and after that how it comes into the target."""
+    room = both.admin.releases
+    both.registry.plugins.register(Meanwhile(lambda: getattr(room, change)(MAIN, ZLIB, "r1")))
+    with pytest.raises((ReleaseMissingError, RejectedError)):
+        room.copy(MAIN, [(ZLIB, "r2"), (ZLIB, "r1")], STABLE)
+    assert released(both, STABLE) == []
+
+
+def test_what_changed_meanwhile_is_copied_as_it_is_now(both) -> None:
+    """With the file that came while it was looked at."""
+    path = "zlib/1.3/_/_/r1/export/metadata/log.txt"
+    both.registry.plugins.register(Meanwhile(lambda: both.put(path, b"log")))
+    made = both.admin.releases.copy(MAIN, [(ZLIB, "r1")], STABLE)
+    assert path in {str(file.path) for file in made}
+    assert released(both, STABLE) == ["r1"]
+
+
+def test_what_never_rests_is_not_copied(both) -> None:
+    """A copy begins again a few times, then says so."""
+    path = "zlib/1.3/_/_/r1/export/metadata/log.txt"
+    bodies = (str(number).encode() for number in range(100))
+    both.registry.plugins.register(Meanwhile(lambda: both.put(path, next(bodies)), 100))
+    with pytest.raises(StorageError, match="again and again"):
         both.admin.releases.copy(MAIN, [(ZLIB, "r1")], STABLE)
     assert released(both, STABLE) == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -31,8 +32,10 @@ def test_all_is_well(registry) -> None:
 
 
 def test_jobs_that_are_due_are_counted(registry) -> None:
-    """They make nobody unready: a server without workers serves."""
-    registry.session(registry.admin()).jobs.submit("check")
+    """They make nobody unready: a server without workers serves.  What comes later is not due."""
+    jobs = registry.session(registry.admin()).jobs
+    jobs.submit("check")
+    jobs.submit("gc", delay=timedelta(hours=1))
     found = registry.health()
     assert (found.ok, found.waiting) == (True, 1)
     assert found.wait.total_seconds() > 0

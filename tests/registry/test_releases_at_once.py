@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import attrs
 import pytest
+from sqlalchemy import create_engine, text
 
 import repocore
 from repocore import (
@@ -66,6 +69,33 @@ def test_releases_are_deleted_together_or_not_at_all(stocked) -> None:
     assert listed(stocked) == {"r2"}
     assert {path.split("/")[4] for path, _ in stocked.listing()} == {"r2"}
     assert stocked.admin.upkeep.check(read_data=True).ok
+
+
+@pytest.mark.parametrize(
+    "database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
+def test_of_two_who_delete_one_has_deleted(stocked) -> None:
+    """Both have seen it and wait for its partition; one finds it gone, and tells of nothing."""
+    engine = create_engine(stocked.settings.catalog.replace("://", "+psycopg://"))
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+
+    def delete(rrev: str) -> int:
+        try:
+            stocked.admin.releases.delete(MAIN, ZLIB, rrev)
+        except ReleaseMissingError:
+            return 0
+        return 1
+
+    with ThreadPoolExecutor(2) as pool:
+        with engine.begin() as holding, engine.connect() as looking:
+            holding.execute(text("SELECT serial FROM partitions FOR UPDATE"))
+            done = [pool.submit(delete, "r1") for _ in range(2)]
+            while looking.scalar(waiting) < 2 and not any(one.done() for one in done):
+                looking.rollback()
+        assert sorted(one.result() for one in done) == [0, 1]
+    engine.dispose()
+    records = stocked.admin.audit.list()
+    assert len([one for one in records if one.kind == "release.removed"]) == 1
 
 
 def test_nothing_is_a_change_of_nothing(stocked) -> None:

@@ -22,7 +22,7 @@ from repocore.errors import (
     UpstreamUnavailableError,
 )
 from repocore.registry import UpstreamClient
-from repocore.registry.upstream import _Deadline
+from repocore.registry.deadlines import Deadline
 
 HERE = ("127.0.0.0/8",)
 
@@ -56,6 +56,44 @@ def test_json_is_read(client, serve):
     assert asked.headers["authorization"] == "Bearer t"
     assert asked.headers["accept-encoding"] == "identity"
     assert asked.headers["host"] == server.url.removeprefix("http://")
+
+
+def read_all(client, url: str, **headers: str) -> bytes:
+    with client.open(url, headers) as stream:
+        return b"".join(iter(lambda: stream.read(1000), b""))
+
+
+def test_bytes_are_read_as_they_come(client, serve):
+    """However many: who reads says how much is too much."""
+    content = bytes(range(256)) * 20_000
+    server = serve((200, {"Content-Type": "application/octet-stream"}, content))
+    assert read_all(client, f"{server.url}/x", Authorization="Bearer t") == content
+    assert server.asked[0].headers["authorization"] == "Bearer t"
+
+
+@pytest.mark.parametrize(
+    ("told", "status"),
+    [((404, {}, b"no"), 404), (None, None), ((200, {"Content-Length": "9"}, b"cut"), None)],
+)
+def test_bytes_that_are_not_there_are_an_error(told, status, serve):
+    """Whether the server says so, says nothing, or ends early."""
+    server = serve(told)
+    impatient = UpstreamClient(allow=HERE, timeout=1)
+    with pytest.raises(UpstreamUnavailableError) as caught:
+        read_all(impatient, f"{server.url}/x")
+    assert caught.value.status == status
+
+
+def test_bytes_may_have_moved(client, serve):
+    """Credentials stay with the server that they are for."""
+    there = serve((200, {}, b"bytes"))
+    here = serve((302, {"Location": f"{there.url}/y"}, b""))
+    assert read_all(client, f"{here.url}/x", Authorization="Bearer t") == b"bytes"
+    assert "authorization" in here.asked[0].headers
+    assert "authorization" not in there.asked[0].headers
+    endless = serve((302, {"Location": "/x"}, b""))
+    with pytest.raises(UpstreamUnavailableError):
+        read_all(client, f"{endless.url}/x")
 
 
 def test_a_form_is_sent(client, serve):
@@ -211,7 +249,7 @@ def test_a_trickle_has_an_end(sent):
 
 def test_when_the_time_is_over_no_other_address_is_tried():
     """The deadline is of the whole request, however many addresses a name has."""
-    with _Deadline(0.001) as deadline:
+    with Deadline(0.001) as deadline:
         deadline._timer.join()
         with pytest.raises(UpstreamUnavailableError):
             deadline.watch(None)

@@ -204,8 +204,8 @@ def create_token(
         made, secret = session.accounts.create_token(
             account, name, rules=rules, lifetime=_span(expires)
         )
-        for rule in rules or ():
-            warn(session, None, rule.pattern)
+        if rules:
+            warn(session, None, *(rule.pattern for rule in rules))
     show(state, {"token": made, "secret": secret}, secret)
 
 

@@ -75,8 +75,9 @@ def _examine(state: State) -> Iterator[Finding]:
         return
     yield _disk(settings)
     try:
-        # Read-only, so that what the settings would make is not made by looking.
-        with open_registry(settings=attrs.evolve(settings, read_only=True)) as registry:
+        # So that what the settings would make is not made by looking.
+        looking = attrs.evolve(settings, read_only=True, migrate_at_start=False)
+        with open_registry(settings=looking) as registry:
             yield from _registry(registry)
     except RepocoreError as error:
         yield Finding("installation", _FAILED, str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
@@ -9,11 +10,11 @@ import click
 if TYPE_CHECKING:  # SQLAlchemy takes half a second, which --help must not
     from repocore.registry import Session
 
-__all__ = ["warn"]
+__all__ = ["tell", "warn"]
 
 
-def warn(session: Session, subject: str | None, pattern: str) -> None:
-    """Say on stderr what is not there of a subject of rules and of a pattern, or of a resource.
+def warn(session: Session, subject: str | None, *patterns: str) -> None:
+    """Say on stderr what is not there of a subject of rules and of patterns, or of resources.
 
     It may come to be there later, so it is no error.
     """
@@ -27,5 +28,12 @@ def warn(session: Session, subject: str | None, pattern: str) -> None:
         formats=session.registry.formats,
         repositories={repository.address for repository in session.repositories.list()},
     )
-    for doubt in (*subject_doubts(subject or "*", known), *where_doubts(pattern, known)):
+    tell(subject_doubts(subject or "*", known))
+    for pattern in patterns:
+        tell(where_doubts(pattern, known))
+
+
+def tell(doubts: Iterable[str]) -> None:
+    """Say each of them on stderr."""
+    for doubt in doubts:
         click.echo(f"WARNING: {doubt}", err=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from repocore.cli.doubts import tell
 from repocore.cli.output import State, command, command_group, show, table
 
 __all__ = ["COMMANDS", "identity", "link", "list_identities", "unlink"]
@@ -42,7 +43,7 @@ def link(state: State, provider: str, subject: str, account: str) -> None:
         if provider not in known:
             doubt = f"there is no [[provider]] {provider} in the settings"
             others = f"; there are {', '.join(known)}." if known else "."
-            click.echo(f"WARNING: {doubt}{others}", err=True)
+            tell([f"{doubt}{others}"])
     show(state, made, f"{subject} of {provider} is {account}.")
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import click
 
 from repocore.cli.output import State, command, command_group, plain, printable, show, table
-from repocore.errors import ConfigurationError
+from repocore.logs import configure_logging
 from repocore.model import Job, JobState
 from repocore.registry import Registry, Session
 
@@ -194,13 +194,7 @@ def worker(state: State, threads: int, kinds: tuple[str, ...], *, once: bool) ->
 
     Any number may run, on any machine that reaches the catalog and the storage.
     """
-    try:
-        # It redacts with what a server redacts with, which is of an extra.
-        from repocore.cli.logs import log_warnings  # noqa: PLC0415
-    except ImportError as error:
-        message = f"`repocore worker` needs {error.name}: pip install 'repocore[server]'"
-        raise ConfigurationError(message) from error
-    log_warnings()
+    configure_logging(state.settings().logs, everything=True)
     with state.registry() as registry:
         if once:
             alone = registry.worker(kinds or None)

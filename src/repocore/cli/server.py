@@ -24,6 +24,7 @@ from repocore.cli.logs import Logger
 from repocore.cli.trial import try_with_application
 from repocore.config import Settings
 from repocore.errors import ConfigurationError, RepocoreError
+from repocore.logs import configure_logging
 from repocore.plugin_manager import open_registry
 from repocore.registry import Registry
 from repocore_web import create_app
@@ -45,6 +46,12 @@ class ServerOptions:
     workers: int
     threads: int
     access_log: bool
+
+    def shown(self, settings: Settings) -> Settings:
+        """The settings, with a line a request where the command wants them."""
+        if not self.access_log or settings.logs.access:
+            return settings
+        return attrs.evolve(settings, logs=attrs.evolve(settings.logs, access=True))
 
 
 class _Arbiter(Arbiter):
@@ -68,8 +75,8 @@ class Server(BaseApplication):
     ) -> None:
         self._listeners = listeners
         self._options = options
-        self._read_settings = read_settings
-        self._current = read_settings()
+        self._read_settings = lambda: options.shown(read_settings())
+        self._current = self._read_settings()
         self._ready = ready
         self._registry: Registry | None = None
         # gunicorn takes the descriptors over, and reads its settings again when it is told to.
@@ -104,9 +111,9 @@ class Server(BaseApplication):
             "secure_scheme_headers": {},
             "forwarder_headers": "",
             "proc_name": "repocore",
-            "loglevel": "warning",
             "logger_class": Logger,
-            "accesslog": "-" if self._options.access_log else None,
+            # The application writes a line a request, where it is wanted.
+            "accesslog": None,
             "control_socket_disable": True,
             "when_ready": self._when_ready,
             "pre_request": _pre_request,
@@ -140,6 +147,7 @@ class Server(BaseApplication):
             _log.error("the new settings are not taken over: %s", error)
             return False
         self._current = settings
+        configure_logging(settings.logs, everything=True)
         _log.warning("the settings were read anew; workers are replaced one after the other")
         return True
 

@@ -13,11 +13,13 @@ import attrs
 import click
 from click.core import ParameterSource
 
+from repocore.cli.doubts import tell
 from repocore.cli.first import ADMIN, FirstStart, first_start, reading_rule
 from repocore.cli.moving import OldServer, unfinished
 from repocore.cli.output import State, command, show
 from repocore.config import Settings
 from repocore.errors import ConfigurationError
+from repocore.logs import configure_logging
 from repocore.model import Action, Effect, Rule
 from repocore.plugin_manager import open_registry
 from repocore.registry import Registry
@@ -76,7 +78,6 @@ def serve(state: State, hosts: tuple[str, ...], port: int, workers: int, **more:
         hosts, port = _where(old, hosts, port)
     try:
         # gunicorn is of an extra that the other commands do without.
-        from repocore.cli.logs import log_warnings  # noqa: PLC0415
         from repocore.cli.server import Server, ServerOptions  # noqa: PLC0415
     except ImportError as error:
         message = f"`repocore serve` needs {error.name}: pip install 'repocore[server]'"
@@ -84,7 +85,7 @@ def serve(state: State, hosts: tuple[str, ...], port: int, workers: int, **more:
     settings = state.settings()
     options = ServerOptions(workers=1 if _in_memory(settings) else workers, **more)
     listeners = bind(hosts, port)
-    log_warnings()
+    configure_logging(options.shown(settings).logs, everything=True)
     administrator = ADMIN if old is None else old.administrator
     with first_start(settings, os.environ, administrator) as start:
         with open_registry(settings=settings) as registry:
@@ -95,8 +96,7 @@ def serve(state: State, hosts: tuple[str, ...], port: int, workers: int, **more:
                 listeners = _after(old, state, registry, listeners)
             elif unfinished(settings.data):
                 click.echo(_HALF, err=True)
-            for doubt in registry.doubts():
-                click.echo(f"WARNING: {doubt}", err=True)
+            tell(registry.doubts())
             banner = _Banner.of(registry, listeners, start, local=local, governed=old is not None)
 
         def ready() -> None:

@@ -48,4 +48,10 @@ def _elsewhere(settings: Settings, folder: Path) -> Settings:
     storage = settings.storage
     if "://" not in storage or storage.startswith("file:"):
         storage = fresh.storage.default
-    return attrs.evolve(settings, data=folder, catalog=fresh.catalog.default, storage=storage)
+    return attrs.evolve(
+        settings,
+        data=folder,
+        catalog=fresh.catalog.default,
+        storage=storage,
+        migrate_at_start=True,
+    )

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import click
 
+from repocore.cli.doubts import tell
 from repocore.cli.first import first_start
 from repocore.cli.moving import convert
 from repocore.cli.output import (
@@ -37,6 +38,9 @@ __all__ = [
     "show_config",
 ]
 
+#: The word of an option that was given without one.
+_EVERYTHING = "everything"
+
 
 @command()
 def init(state: State) -> None:
@@ -51,15 +55,25 @@ def init(state: State) -> None:
 
 
 @command()
-@click.option("--read-data", is_flag=True, help="Also read and hash every stored object.")
-def check(state: State, *, read_data: bool) -> None:
-    """Compare rows, objects and sizes; exits 1 when something is wrong."""
+@click.option(
+    "--read-data",
+    is_flag=False,
+    flag_value=_EVERYTHING,
+    metavar="[SHARE]",
+    help="Also read and hash every stored object; a share, as in 5%, goes on where the last ended.",
+)
+def check(state: State, *, read_data: str | None) -> None:
+    """Compare rows, objects and sizes; exits 1 when something is wrong.
+
+    What is damaged is served no more, until it is uploaded again or `repocore repair` finds it.
+    """
+    share = read_data == _EVERYTHING or read_data or False
     with state.session() as session, progress(state) as bar:
-        report = session.upkeep.check(read_data=read_data, progress=bar)
+        report = session.upkeep.check(read_data=share, progress=bar)
     lines = [printable(problem) for problem in report.problems]
     lines.append(
         f"{report.files} files, {report.blobs} objects, {report.bytes} bytes, "
-        f"{report.unreferenced} to collect: {'ok' if report.ok else 'NOT OK'}"
+        f"{report.unreferenced} to collect, {report.read} read: {'ok' if report.ok else 'NOT OK'}"
     )
     value = plain(report) | {"ok": report.ok}
     show(state, value, "\n".join(lines))
@@ -77,6 +91,8 @@ def gc(state: State, *, now: bool) -> None:
         f"Deleted {report.blobs} objects ({report.bytes} bytes), {report.drafts} unfinished "
         f"releases, {report.leftovers} leftovers."
     )
+    if report.held:
+        text += " Somebody makes a backup; the rest is for the next time."
     show(state, report, text)
 
 
@@ -111,8 +127,7 @@ def check_config(state: State) -> None:
     formats = try_with_application(settings)
     ask = stored_doubts if state.made() else settings_doubts
     doubts = ask(settings, formats)
-    for doubt in doubts:
-        click.echo(f"WARNING: {doubt}", err=True)
+    tell(doubts)
     show(state, {"ok": True, "warnings": doubts}, "The settings are good.")
 
 

@@ -23,9 +23,11 @@ from repocore.model.access import (
 )
 from repocore.model.accounts import Account, SigningKey, Token, check_account_name
 from repocore.model.audit import AuditQuery, AuditRecord, AuditReport, Origin, Seal
-from repocore.model.digest import BlobKey, Checksums, Digest, Hasher
+from repocore.model.digest import BlobKey, Checksums, Chunks, Digest, Hasher
 from repocore.model.events import (
     AccountChanged,
+    BlobDamaged,
+    BlobRepaired,
     Event,
     FileAdded,
     FileRemoved,
@@ -59,8 +61,11 @@ __all__ = [
     "Bearer",
     "Binding",
     "Blob",
+    "BlobDamaged",
     "BlobKey",
+    "BlobRepaired",
     "Checksums",
+    "Chunks",
     "Credentials",
     "Digest",
     "DraftRelease",

@@ -12,10 +12,13 @@ import attrs
 
 from repocore.errors import ChecksumMismatchError, InvalidPathError
 
-__all__ = ["ALGORITHMS", "BlobKey", "Checksums", "Chunks", "Digest", "Hasher"]
+__all__ = ["ALGORITHMS", "NOWHERE", "BlobKey", "Checksums", "Chunks", "Digest", "Hasher"]
 
 #: Hex lengths of the algorithms that formats use.
 ALGORITHMS: Final = {"sha256": 64, "sha1": 40, "md5": 32}
+
+#: The generation that readers see of bytes that are known to be damaged: no object has it.
+NOWHERE: Final = "0" * 16
 
 _HEX = re.compile(r"[0-9a-f]+\Z")
 _KEY = re.compile(r"([0-9a-f]{64})\.([0-9a-f]{16})\Z")
@@ -92,6 +95,11 @@ class BlobKey:
         """The key of an object's name, or None where the name is not one."""
         match = _KEY.match(name)
         return cls(match[1], match[2]) if match else None
+
+    @property
+    def damaged(self) -> bool:
+        """Whether the bytes are known to be damaged, so that there is nothing to read."""
+        return self.generation == NOWHERE
 
     def __str__(self) -> str:
         return f"{self.digest}.{self.generation}"

@@ -9,6 +9,8 @@ import attrs
 
 __all__ = [
     "AccountChanged",
+    "BlobDamaged",
+    "BlobRepaired",
     "Event",
     "FileAdded",
     "FileRemoved",
@@ -100,6 +102,22 @@ class AccountChanged:
 
 
 @attrs.frozen(kw_only=True)
+class BlobDamaged:
+    """Stored bytes are not what they were: they are served no more until somebody brings them."""
+
+    digest: str
+    by: str
+
+
+@attrs.frozen(kw_only=True)
+class BlobRepaired:
+    """Bytes that were lost or damaged are stored again."""
+
+    digest: str
+    by: str
+
+
+@attrs.frozen(kw_only=True)
 class JobSubmitted:
     """A job is queued; one that was queued already is not told of again."""
 
@@ -135,6 +153,8 @@ Event = (
     | ReleaseYanked
     | RepositoryChanged
     | AccountChanged
+    | BlobDamaged
+    | BlobRepaired
     | JobSubmitted
     | JobCancelled
     | JobFinished
@@ -158,5 +178,7 @@ def event_subject(event: Event) -> str:
             return event.repository
         case AccountChanged():
             return event.account
+        case BlobDamaged() | BlobRepaired():
+            return f"sha256:{event.digest}"
         case JobSubmitted() | JobCancelled() | JobFinished():
             return f"job {event.job}"

@@ -12,8 +12,10 @@ __all__ = ["DEFAULT_PLUGINS"]
 #: In the order of registration; the last is asked first.
 DEFAULT_PLUGINS: Final = (
     "repocore.plugins.filesystem",
+    "repocore_s3",
     "repocore.plugins.threads",
     "repocore.plugins.upkeep",
+    "repocore.plugins.opentelemetry",
     "repocore.plugins.webhooks",
     "repocore.plugins.trusted_publishing",
     "repocore.plugins.api",

@@ -19,6 +19,7 @@ from typing import Any, Final
 import attrs
 import jwt
 
+from repocore.config import says
 from repocore.errors import MissingError, NotAuthenticatedError
 from repocore.markers import hookimpl
 from repocore.model import Account, Bearer, Credentials, Principal, Rule, SigningKey
@@ -41,12 +42,16 @@ _CLAIMS: Final = ["aud", "exp", "iat", "iss", "jti", "sub"]
 class BearerSettings:
     """``[plugins.bearer]``."""
 
-    #: Who we say that we are.
-    issuer: str = "repocore"
-    #: For whom a token may have been issued to be accepted here.
-    audiences: tuple[str, ...] = ("conan", "repocore")
-    #: Seconds that another server's clock may be off.
-    leeway: float = 0.0
+    issuer: str = attrs.field(
+        default="repocore", metadata=says("Who we say that we are, in tokens.")
+    )
+    audiences: tuple[str, ...] = attrs.field(
+        default=("conan", "repocore"),
+        metadata=says("For whom a token may have been issued to be accepted here."),
+    )
+    leeway: float = attrs.field(
+        default=0.0, metadata=says("Seconds that another server's clock may be off.")
+    )
 
 
 @hookimpl

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from repocore.errors import ConfigurationError
+from repocore.logs import noted
 from repocore.markers import hookimpl
 from repocore.model import Event, Job
 from repocore.registry import Claim, Registry, Worker
@@ -96,10 +97,12 @@ class ThreadRunner:
 
     def _loop(self) -> None:
         while (claim := self._next()) is not None:
-            try:
-                self._worker.run(claim)
-            except Exception:  # noqa: BLE001 - the thread must go on
-                _log.exception("job %s is left to its lease", claim.job.id)
+            job = claim.job
+            with noted(job_id=job.id, job_kind=job.kind):
+                try:
+                    self._worker.run(claim)
+                except Exception:  # noqa: BLE001 - the thread must go on
+                    _log.exception("job %s is left to its lease", job.id)
 
     def _next(self) -> Claim | None:
         """The next job of this thread, however long that takes; None at the end."""

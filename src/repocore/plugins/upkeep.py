@@ -48,16 +48,23 @@ def collect(session: Session, payload: Payload, progress: Progress) -> str:
     return (
         f"Deleted {report.blobs} objects ({report.bytes} bytes), {report.drafts} unfinished "
         f"releases, {report.leftovers} leftovers."
+        f"{' A backup is being made: the rest is for the next run.' if report.held else ''}"
     )
 
 
 def check(session: Session, payload: Payload, progress: Progress) -> str:
-    """Check; ``{"read_data": true}`` reads and hashes every object.  Fails on problems."""
-    read_data = payload.get("read_data") is True
+    """Check; ``{"read_data": true}`` reads and hashes every object, ``{"read_data": "5%"}`` a part
+    that begins where the one before ended.  Fails on problems.
+    """
+    wanted = payload.get("read_data")
+    read_data = wanted if isinstance(wanted, str) else wanted is True
     report = session.upkeep.check(read_data=read_data, progress=progress)
     for problem in report.problems[:_LISTED]:
         progress.log(problem)
     if not report.ok:
         message = f"{len(report.problems)} problems were found; the output of the job lists them."
         raise JobError(message)
-    return f"{report.files} files, {report.blobs} objects, {report.bytes} bytes: all is well."
+    return (
+        f"{report.files} files, {report.blobs} objects, {report.bytes} bytes, {report.read} "
+        "objects read: all is well."
+    )

@@ -32,7 +32,7 @@ from repocore.model import Event, JobFinished, JobSubmitted, Pattern, Payload, R
 from repocore.model.decisions import compiled
 from repocore.model.events import event_name, event_subject
 from repocore.ports import JobHandler, Progress
-from repocore.registry import Registry, Session, UpstreamClient
+from repocore.registry import Registry, Session, Tracing, UpstreamClient
 
 __all__ = [
     "HookSettings",
@@ -205,9 +205,14 @@ def _cloud_event(registry: Registry, event: Event, number: str, at: datetime) ->
     }
 
 
-def _client(hook: HookSettings) -> UpstreamClient:
+def _client(hook: HookSettings, tracing: Tracing | None = None) -> UpstreamClient:
     return UpstreamClient(
-        proxy=hook.proxy, ca_bundle=hook.ca_bundle, timeout=hook.timeout, allow=hook.allow, most=0
+        proxy=hook.proxy,
+        ca_bundle=hook.ca_bundle,
+        timeout=hook.timeout,
+        allow=hook.allow,
+        most=0,
+        tracing=tracing,
     )
 
 
@@ -233,7 +238,7 @@ def _deliver(session: Session, payload: Payload, progress: Progress) -> str:
     }
     progress.check()
     try:
-        status = _client(hook).post(hook.url, body, fields)
+        status = _client(hook, session.registry.tracing).post(hook.url, body, fields)
     except UpstreamRefusedError as error:  # another attempt would come to the same
         raise JobError(f"{hook.name}: {error}") from error
     if status == _GONE:

@@ -1,48 +1,32 @@
-"""The room of upkeep: ``session.upkeep`` — check, collect, export."""
+"""The room of upkeep: ``session.upkeep`` — check, repair, back up, collect, export."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
 import attrs
 
-from repocore.catalog import accounts, blobs, documents, downloads, releases
+from repocore.catalog import accounts, documents, downloads, leases, releases
 from repocore.catalog.rows import micros_of, time_of
-from repocore.errors import RejectedError, StorageError
-from repocore.model import Action, BlobKey, Hasher, Resource
+from repocore.errors import RejectedError
+from repocore.model import Action, Resource
 from repocore.ports import Progress
+from repocore.registry.backups import BackupReport, back_up
 from repocore.registry.blobs import collect_blobs, collect_strays
+from repocore.registry.checking import CheckReport, Silence, check, read_share
 from repocore.registry.context import Context
 from repocore.registry.exporting import export
-from repocore.registry.files import Files
-from repocore.registry.services import SYSTEM, Services
+from repocore.registry.repairing import RepairReport, Replica, repair
+from repocore.registry.restoring import RestoreReport, restore
+from repocore.registry.services import Services
 
-__all__ = ["CheckReport", "CollectReport", "Upkeep"]
+__all__ = ["CollectReport", "Upkeep"]
 
-#: Problems beyond that number are counted, not listed.
-_LISTED: Final = 1000
 #: How long a token is kept that has ended: jobs of a CI leave one each time.
 _ENDED_TOKENS: Final = micros_of(timedelta(days=90))
-
-
-@attrs.frozen(kw_only=True)
-class CheckReport:
-    """What a check found.  ``bytes`` counts stored content once."""
-
-    problems: tuple[str, ...]
-    files: int
-    blobs: int
-    bytes: int
-    #: Blobs that nothing names any more; the collector's, and no problem.
-    unreferenced: int
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.problems
 
 
 @attrs.frozen(kw_only=True)
@@ -55,40 +39,8 @@ class CollectReport:
     tombstones: int
     #: Objects and parts of uploads that nothing knew.
     leftovers: int
-
-
-class _Silence:
-    """A progress that nobody watches."""
-
-    def start(self, total: int | None, message: str) -> None:
-        """Say nothing."""
-
-    def advance(self, steps: int = 1) -> None:
-        """Say nothing."""
-
-    def log(self, text: str) -> None:
-        """Say nothing."""
-
-    def check(self) -> None:
-        """Go on."""
-
-
-@attrs.define
-class _Problems:
-    """Findings, with a bound on how many are listed."""
-
-    _found: list[str] = attrs.field(factory=list[str])
-    _more: int = 0
-
-    def add(self, text: str) -> None:
-        if len(self._found) < _LISTED:
-            self._found.append(text)
-        else:
-            self._more += 1
-
-    def report(self) -> tuple[str, ...]:
-        more = [f"… and {self._more} more"] if self._more else []
-        return (*self._found, *more)
+    #: Whether no object was deleted because somebody makes a backup.
+    held: bool = False
 
 
 class Upkeep:
@@ -102,50 +54,22 @@ class Upkeep:
         self._context.require(Action.ADMIN, Resource())
         return self._context.services
 
-    def check(self, *, read_data: bool = False, progress: Progress | None = None) -> CheckReport:
-        """Compare rows, objects and sizes; with ``read_data`` also read and hash every object.
+    def check(
+        self, *, read_data: bool | str = False, progress: Progress | None = None
+    ) -> CheckReport:
+        """Compare rows, objects and sizes; with ``read_data`` also read and hash objects.
 
-        Changes nothing, and may run beside everything else.
+        True reads all of them.  A share, as in ``"5%"``, reads a part that begins where the one
+        before ended: after twenty such checks each object was read once, whoever began them.
+
+        May run beside everything else.  An object that is damaged is put into quarantine: to read
+        it raises `BlobMissingError` from then on, until somebody uploads the same bytes or
+        `repair` finds them.  Nothing else is changed.  Raises `RejectedError` for what is no
+        share, and `ReadOnlyError` for a share of a read-only registry, which cannot note it.
         """
         services = self._services()
-        progress = progress or _Silence()
-        problems = _Problems()
-        files = self._check_files(services, problems, progress)
-        count = size = unreferenced = 0
-        progress.start(None, "Checking stored content")
-        for row in _blobs(services):
-            progress.check()
-            progress.advance()
-            if not row.named:
-                unreferenced += 1
-                continue
-            count += 1
-            size += row.size
-            key = BlobKey(row.digest, row.generation)
-            problem = _check_blob(services, key, row.size, read_data=read_data)
-            if problem and _still_named(services, key):
-                problems.add(problem)
-        return CheckReport(
-            problems=problems.report(),
-            files=files,
-            blobs=count,
-            bytes=size,
-            unreferenced=unreferenced,
-        )
-
-    def _check_files(self, services: Services, problems: _Problems, progress: Progress) -> int:
-        progress.start(None, "Checking files")
-        count = 0
-        for file in _named_without_blob(services):
-            problems.add(f"{file} names content that the catalog does not know.")
-        for address, broken in _half_releases(services):
-            problems.add(f"{address}: {broken} is listed but not whole.")
-        for address in sorted(services.book.known.repositories):
-            for _ in _everything(services).list(address):
-                progress.check()
-                progress.advance()
-                count += 1
-        return count
+        share = None if read_data is True else read_share(read_data) if read_data else 0
+        return check(services, share, self._context.by, progress or Silence())
 
     def collect(
         self, *, grace: timedelta | None = None, progress: Progress | None = None
@@ -153,11 +77,12 @@ class Upkeep:
         """Forget expired drafts and old tombstones, delete what nothing names.
 
         ``grace`` is how long something must have been left alone (the setting's otherwise).
-        Needs no pause of the server; several at once do no harm; may be ended anywhere.
+        Needs no pause of the server; several at once do no harm; may be ended anywhere.  While
+        somebody makes a backup, no object is deleted: the next collection takes them.
         """
         services = self._services()
         services.require_writable()
-        progress = progress or _Silence()
+        progress = progress or Silence()
         limits = services.settings.limits
         span = limits.blob_grace if grace is None else grace
         progress.start(None, "Forgetting unfinished uploads")
@@ -170,14 +95,66 @@ class Upkeep:
         progress.start(None, "Deleting content that nothing names")
         collected = collect_blobs(services, micros_of(span), progress)
         progress.start(None, "Looking for leftovers")
-        leftovers = collect_strays(services) + services.storage.sweep(span)
+        leftovers = services.storage.sweep(span)
+        with services.catalog.snapshot() as connection:
+            held = leases.held(connection, leases.BACKUP)
+        if not held:
+            leftovers += collect_strays(services)
         return CollectReport(
             blobs=collected.blobs,
             bytes=collected.bytes,
             drafts=drafts,
             tombstones=tombstones,
             leftovers=leftovers,
+            held=held,
         )
+
+    def repair(
+        self,
+        *,
+        backups: Sequence[Path] = (),
+        replicas: Sequence[Replica] = (),
+        progress: Progress | None = None,
+    ) -> RepairReport:
+        """Bring back what is lost or damaged: from what is in quarantine, where that can be read
+        after all, from folders of backups, and from other servers.
+
+        Every byte is compared with its digest before it is stored.  May run beside everything
+        else.  Raises `RejectedError` where a folder has no backups, `UpstreamRefusedError`,
+        `ReadOnlyError`, `StorageFullError` and `StorageError`.
+        """
+        services = self._services()
+        return repair(services, backups, replicas, self._context.by, progress or Silence())
+
+    def backup(
+        self, folder: Path, *, keep: int | None = None, progress: Progress | None = None
+    ) -> BackupReport:
+        """Add a backup of this moment to a folder: the whole catalog, and every object that it
+        names and the folder has not.
+
+        Nothing has to pause.  When it returns, all of it is on the disk.  With ``keep``, only the
+        newest so many are kept.  The folder holds secrets: it is for its owner alone.  Raises
+        `RejectedError` where the folder is something else, or somebody else writes to it,
+        `StorageFullError` and `StorageError`; then there is no backup of that name.
+        """
+        services = self._services()
+        if keep is not None and keep < 1:
+            message = "Keep one backup at least."
+            raise RejectedError(message)
+        return back_up(services, folder, keep, progress or Silence())
+
+    def restore(
+        self, folder: Path, *, name: str | None = None, progress: Progress | None = None
+    ) -> RestoreReport:
+        """Bring back a backup, by its name or the newest that is whole, whichever database it was
+        made of.
+
+        Into an empty installation only: open it with ``read_only``, so that it makes nothing of
+        its settings.  Times, serials, tokens, records and their seals are as they were.  Raises
+        `RejectedError` and `StorageError`; then the catalog is as empty as before.
+        """
+        services = self._services()
+        return restore(services, folder, name, self._context.by, progress or Silence())
 
     def export(self, address: str, folder: Path, *, progress: Progress | None = None) -> int:
         """Write a repository's visible files and its documents as a plain tree; returns how many.
@@ -193,7 +170,7 @@ class Upkeep:
         if any(folder.iterdir()):
             message = "The folder to export to is not empty; name a new one."
             raise RejectedError(message)
-        return export(services, repository, folder, progress or _Silence())
+        return export(services, repository, folder, progress or Silence())
 
     def downloads(self, address: str) -> Iterator[tuple[str, str, int, date]]:
         """(partition, release, count, day of the last use) of every release that was downloaded."""
@@ -204,71 +181,6 @@ class Upkeep:
             totals = list(downloads.totals(connection, repository.id))
         for partition, release, count, last in totals:
             yield partition, release, count, time_of(last).date()
-
-
-def _everything(services: Services) -> Files:
-    """All files, as the system sees them."""
-    return Files(Context(services, SYSTEM))
-
-
-def _blobs(services: Services) -> Iterator[blobs.Row]:
-    after = ""
-    while True:
-        with services.catalog.snapshot() as connection:
-            rows = blobs.everything(connection, after)
-        yield from rows
-        if not rows:
-            return
-        after = rows[-1].digest
-
-
-def _check_blob(services: Services, key: BlobKey, size: int, *, read_data: bool) -> str | None:
-    found = services.storage.size(key)
-    if found is None:
-        return f"sha256:{key.digest} is missing from the storage; upload its files again."
-    if found != size:
-        return f"sha256:{key.digest} has {found} bytes instead of {size}; upload its files again."
-    if not read_data:
-        return None
-    hasher = Hasher(())
-    try:
-        with services.storage.open(key) as stream:
-            for _ in hasher.through(stream, services.settings.limits.chunk):
-                pass
-    except StorageError:
-        return f"sha256:{key.digest} cannot be read; upload its files again."
-    if hasher.checksums().sha256 != key.digest:
-        return f"sha256:{key.digest} holds other bytes; upload its files again."
-    return None
-
-
-def _still_named(services: Services, key: BlobKey) -> bool:
-    """A finding holds only if nobody deleted the file while it was looked at."""
-    with services.catalog.snapshot() as connection:
-        return blobs.named(connection, key)
-
-
-def _named_without_blob(services: Services) -> list[str]:
-    with services.catalog.snapshot() as connection:
-        return blobs.lost(connection)
-
-
-def _half_releases(services: Services) -> Iterator[tuple[str, str]]:
-    """(address, release) of each visible release that its format does not call whole."""
-    for address, stored in sorted(services.book.known.repositories.items()):
-        format_ = services.formats.get(stored.value.format)
-        if format_ is None:
-            continue
-        after = ("", "")
-        while True:
-            with services.catalog.snapshot() as connection:
-                page = releases.visible_page(connection, stored, after)
-            for release, files in page:
-                if not format_.whole(release, files):
-                    yield address, f"{release.partition}#{release.name}"
-            if not page:
-                break
-            after = (page[-1][0].partition, page[-1][0].name)
 
 
 def _expire(services: Services, lifetime: timedelta) -> int:

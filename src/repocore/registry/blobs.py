@@ -15,7 +15,7 @@ import attrs
 from repocore.catalog import Transaction, blobs
 from repocore.catalog.commit import FileChange, commit
 from repocore.errors import StorageError
-from repocore.model import BlobKey, File
+from repocore.model import BlobKey, BlobRepaired, File
 from repocore.ports import Progress
 from repocore.registry.context import Context
 from repocore.registry.services import Services
@@ -26,6 +26,7 @@ __all__ = [
     "Collected",
     "collect_blobs",
     "collect_strays",
+    "heal",
     "publish",
     "refer",
     "refer_all",
@@ -99,15 +100,47 @@ def _commit_all(transaction: Transaction, changes: Sequence[FileChange]) -> list
     return files
 
 
+def heal(services: Services, staged: Staged, by: str) -> bool:
+    """Store bytes again that files name already; False where nothing names them any more."""
+    for _ in range(_TRIES):
+        with services.catalog.snapshot() as connection:
+            if not blobs.wanted(connection, staged.checksums.sha256):
+                return False
+        reserved = services.catalog.write(lambda t: blobs.reserve(t, staged.checksums, staged.size))
+        _store(services, (staged, reserved))
+        if services.catalog.write(partial(_healed, key=reserved.key, by=by)):
+            return True
+    message = "A clean-up met the repair; run it again."
+    raise StorageError(message)
+
+
+def _healed(transaction: Transaction, *, key: BlobKey, by: str) -> bool:
+    if not blobs.refer(transaction, key):
+        return False
+    transaction.emit(BlobRepaired(digest=key.digest, by=by))
+    return True
+
+
 def refer(context: Context, change: FileChange) -> File | None:
     """Bind a path to a stored blob; None where it went meanwhile."""
     return context.write(lambda t: commit(t, change))
 
 
-def refer_all(context: Context, changes: Sequence[FileChange]) -> list[File] | None:
-    """Bind paths to stored blobs, all of them or none; None where one went meanwhile."""
+def refer_all(
+    context: Context, changes: Sequence[FileChange], still: Callable[[Transaction], bool]
+) -> list[File] | None:
+    """Bind paths to stored blobs, all of them or none; None where one went meanwhile.
+
+    Also None where ``still``, which is asked first and in the transaction, says no.
+    """
+
+    def work(transaction: Transaction) -> list[File]:
+        if not still(transaction):
+            raise _CollectedMeanwhile
+        return _commit_all(transaction, changes)
+
     try:
-        return context.write(lambda t: _commit_all(t, changes))
+        return context.write(work)
     except _CollectedMeanwhile:
         return None
 

@@ -19,14 +19,23 @@ def body_of(
     serial: int | None = None,
     late: bool = False,
 ) -> FileContent:
-    """The file's bytes, wherever the storage has them; ``served`` is told once they are sent."""
+    """The file's bytes, wherever the storage has them; ``served`` is told once they are sent.
+
+    Nobody else is sent for bytes that are known to be damaged: to open them raises
+    `BlobMissingError`.
+    """
+    lost = file.key.damaged
     return FileContent(
         file=file,
         open=lambda start, stop: storage.open(file.key, start, stop),
-        url=lambda lifetime: storage.url(
-            file.key, filename=file.path.name, media_type=file.media_type, expires=lifetime
+        url=lambda lifetime: (
+            None
+            if lost
+            else storage.url(
+                file.key, filename=file.path.name, media_type=file.media_type, expires=lifetime
+            )
         ),
-        location=storage.location(file.key),
+        location=None if lost else storage.location(file.key),
         served=served,
         serial=serial,
         late=late,

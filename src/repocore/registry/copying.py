@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Final
 
 import attrs
 
-from repocore.catalog import drafts, files, releases
+from repocore.catalog import Transaction, drafts, files, releases
 from repocore.catalog.commit import FileChange
 from repocore.catalog.rows import StoredRepository
 from repocore.errors import RejectedError, ReleaseMissingError, StorageError
@@ -26,14 +28,16 @@ from repocore.registry.uploading import Stored, Uploading
 
 __all__ = ["copy_releases"]
 
-#: A collector cannot take what is named; but the source may be deleted while it is copied.
-_GONE = "A release was deleted while it was copied; look again."
+#: A collector cannot take what is named; but the source may change while it is copied.
+_GONE: Final = "A release was changed again and again while it was copied; look again."
+_TRIES: Final = 5
 
 
 @attrs.frozen
 class _Source:
     """A release that is to be copied: its files, and the bytes beside its record."""
 
+    stored: StoredRepository
     release: Release
     files: Sequence[File]
     section: str
@@ -55,21 +59,55 @@ def copy_releases(
         message = f"{target} is of another format than {source}; copy to one of the same."
         raise RejectedError(message)
     format_ = context.services.format(kind)
-    found = _read(context, source, names, format_)
+    for _ in range(_TRIES):
+        found = _read(context, source, names, format_)
+        changes = _changes(context, found, target, action, format_)
+        made = refer_all(context, changes, partial(_hold, found, changes))
+        if made is not None:
+            return made
+    raise StorageError(_GONE)
+
+
+def _changes(
+    context: Context, found: Sequence[_Source], target: str, action: Action, format_: Format
+) -> list[FileChange]:
     uploading = Uploading(context)
     changes: list[FileChange] = []
+    # Who may not is told that, and not what could not be done.
+    scopes = [(one.release.package, one.release.version) for one in found]
+    targets = [context.find(target, action, scope) for scope in scopes]
     for one in found:
-        scope = (one.release.package, one.release.version)
-        stored = context.find(target, action, scope)
+        _require_unyanked(one)
+    for one, stored in zip(found, targets, strict=True):
         kept = _kept(context, stored, one)
         own = [file for file in one.files if file.path not in kept]
         changes += [_change(uploading, stored, format_, one, file) for file in own]
     # What hangs on something comes after it, what announces a release last; else in one order.
-    changes.sort(key=_order)
-    made = refer_all(context, changes)
-    if made is None:
-        raise StorageError(_GONE)
-    return made
+    return sorted(changes, key=_order)
+
+
+def _hold(
+    found: Sequence[_Source], changes: Sequence[FileChange], transaction: Transaction
+) -> bool:
+    """Hold both sides to the commit; whether the source is what it was when it was read.
+
+    Else somebody could see that a release is gone, and after that how it comes into the target.
+    """
+    partitions = {(one.stored.id, one.release.partition) for one in found}
+    places = {(one.repository.id, one.facts.partition) for one in changes}
+    partitions |= {(number, partition) for number, partition in places if partition is not None}
+    for repository, partition in sorted(partitions):
+        drafts.lock(transaction, repository, partition)
+    return all(_unchanged(transaction, one) for one in found)
+
+
+def _unchanged(transaction: Transaction, one: _Source) -> bool:
+    connection, release = transaction.connection, one.release
+    where = (release.partition, release.name)
+    if releases.visible(connection, one.stored, *where) != release:
+        return False
+    address = one.stored.value.address
+    return files.of_release(connection, one.stored.id, address, *where) == list(one.files)
 
 
 def _order(change: FileChange) -> tuple[bool, str, bool, str]:
@@ -92,16 +130,19 @@ def _read(
             if release is None:
                 message = f"There is no {name} in {source}/{partition}."
                 raise ReleaseMissingError(message)
-            if release.yanked_at is not None:
-                message = (
-                    f"{name} of {source}/{partition} is yanked; put it back before it is copied."
-                )
-                raise RejectedError(message)
             own = files.of_release(connection, repository.id, source, partition, name)
             section, extra = drafts.beside(connection, repository.id, partition, name)
             beside = _beside(format_, release, own)
-            found.append(_Source(release, own, section, extra, beside))
+            found.append(_Source(repository, release, own, section, extra, beside))
     return found
+
+
+def _require_unyanked(one: _Source) -> None:
+    release = one.release
+    if release.yanked_at is not None:
+        where = f"{release.name} of {one.stored.value.address}/{release.partition}"
+        message = f"{where} is yanked; put it back before it is copied."
+        raise RejectedError(message)
 
 
 def _beside(format_: Format, release: Release, own: Sequence[File]) -> frozenset[FilePath]:

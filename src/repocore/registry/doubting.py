@@ -65,7 +65,7 @@ def stored_doubts(settings: Settings, formats: Collection[str]) -> list[str]:
 
     Raises `StorageError` and `ConfigurationError` where it cannot be read.
     """
-    catalog = Catalog(settings.catalog, folder=settings.data)
+    catalog = Catalog(settings.catalog, folder=settings.data, postgres=settings.postgres)
     try:
         return settings_doubts(settings, formats, catalog)
     finally:

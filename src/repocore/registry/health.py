@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 import attrs
 
@@ -17,6 +17,8 @@ from repocore.model import BlobKey, JobState
 from repocore.registry.services import Services
 
 __all__ = ["Health", "Pulse"]
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -55,21 +57,22 @@ class Pulse:
             return self._known[1]
 
     def _ask(self) -> Health:
-        waiting, wait = 0, timedelta(0)
+        due = _answer("catalog", self._ask_catalog)
+        stored = _answer("storage", self._ask_storage)
+        waiting, late = due or (0, 0)
+        return Health(
+            catalog=due is not None,
+            storage=stored is not None,
+            waiting=waiting,
+            wait=timedelta(microseconds=late),
+        )
 
-        def catalog() -> None:
-            nonlocal waiting, wait
-            queued = JobState.QUEUED.value
-            with self._services.catalog.snapshot() as connection:
-                counts, first, _ = statistics.backlog(connection, [queued])
-            if first:
-                waiting, wait = counts.get(queued, 0), timedelta(microseconds=first)
+    def _ask_catalog(self) -> tuple[int, int]:
+        """The jobs that are due, and for how many microseconds the first of them."""
+        with self._services.catalog.snapshot() as connection:
+            return statistics.due(connection, JobState.QUEUED.value)
 
-        answered = _answers("catalog", catalog)
-        stored = _answers("storage", self._ask_storage)
-        return Health(catalog=answered, storage=stored, waiting=waiting, wait=wait)
-
-    def _ask_storage(self) -> None:
+    def _ask_storage(self) -> bool:
         storage = self._services.storage
         # Whether there is something under a name that nobody has: whoever says no has answered.
         storage.size(BlobKey.make(secrets.token_hex(32)))
@@ -80,12 +83,12 @@ class Pulse:
                 writer.write(b"?")
             finally:
                 writer.abort()
+        return True
 
 
-def _answers(part: str, ask: Callable[[], None]) -> bool:
+def _answer(part: str, ask: Callable[[], T]) -> T | None:
     try:
-        ask()
+        return ask()
     except Exception as error:  # noqa: BLE001 - whatever a plugin or a driver raises
         _log.warning("the %s does not answer: %s", part, error)
-        return False
-    return True
+        return None

@@ -194,6 +194,14 @@ class Indexing:
 
     def _make(self, stored: StoredRepository, indexer: Indexer, partition: str) -> None:
         """Make and publish a generation of the newest serial."""
+        about = {"repocore.repository": stored.value.address, "repocore.partition": partition}
+        name = f"documents {indexer.kind}"
+        with self._services.tracing.span(name, about, root=True):
+            self._make_until_published(stored, indexer, partition)
+
+    def _make_until_published(
+        self, stored: StoredRepository, indexer: Indexer, partition: str
+    ) -> None:
         for _ in range(_TRIES):
             if self._tried(stored, indexer, partition):
                 return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -28,6 +29,8 @@ from repocore.registry.queueing import queue_job
 from repocore.registry.services import SYSTEM
 
 __all__ = ["Jobs"]
+
+_log = logging.getLogger(__name__)
 
 #: Bytes of a payload, and characters of a key.
 _PAYLOAD: Final = 64 << 10
@@ -90,7 +93,11 @@ class Jobs:
                 raise ConflictError(message)
             return job
 
-        job = self._context.write(work)
+        # What leads from a request to its job: the row does not know the request.
+        with services.tracing.span("job submit") as span:
+            job = self._context.write(work)
+            span.set("repocore.job.id", job.id)
+        _log.info("job %s (%s) is queued", job.id, job.kind)
         services.runner.wake()
         return job
 

@@ -38,7 +38,9 @@ from repocore.registry.indexing import Indexing
 from repocore.registry.relay import Relay, tell
 from repocore.registry.services import SYSTEM, Services
 from repocore.registry.session import Session
+from repocore.registry.storing import open_storage
 from repocore.registry.throttling import Throttle
+from repocore.registry.tracing import Tracing
 from repocore.registry.working import Worker
 
 __all__ = ["Registry"]
@@ -70,7 +72,7 @@ class Registry:
         self.surveyed = _all_survey(plugins)
         declared = declared_access(settings, self.formats)
         settings.data.mkdir(parents=True, exist_ok=True)
-        catalog = Catalog(settings.catalog, folder=settings.data)
+        catalog = Catalog(settings.catalog, folder=settings.data, postgres=settings.postgres)
         self._throttle = Throttle(catalog, settings.sign_in)
         self._services = self._make_services(catalog, declared, indexers, handlers)
         self._pulse = Pulse(self._services)
@@ -97,8 +99,10 @@ class Registry:
         handlers: Mapping[str, JobHandler[Any]],
     ) -> Services:
         hooks, settings = self.plugins.hook, self.settings
-        storage = _open_storage(settings, hooks)
-        catalog.migrate()
+        tracing = Tracing(settings, hooks.repocore_tracer(settings=settings))
+        storage = tracing.watch_storage(open_storage(settings, hooks, self._plugin_settings))
+        (catalog.migrate if settings.migrate_at_start else catalog.require_current)()
+        tracing.watch_catalog(catalog)
         catalog.listened = bool(hooks.repocore_event.get_hookimpls())
         counter = Counter(catalog)
         self._relay = Relay(
@@ -116,6 +120,7 @@ class Registry:
             wake=lambda: self._relay.wake() if catalog.listened else self._relay.start(),
             registry=self,
             handlers=handlers,
+            tracing=tracing,
         )
         services.indexing = Indexing(services)
         return services
@@ -154,6 +159,11 @@ class Registry:
     def storage(self) -> Storage:
         """The opened storage; for its own plugin and for tests, who may not need permissions."""
         return self._services.storage
+
+    @property
+    def tracing(self) -> Tracing:
+        """Where spans are begun; for adapters, and for plugins that do something long."""
+        return self._services.tracing
 
     @property
     def access(self) -> Access:
@@ -319,6 +329,7 @@ class Registry:
         self._relay.close()
         self._services.hooks.repocore_shutdown(registry=self)
         self._services.catalog.close()
+        self._services.tracing.close()
 
     def __enter__(self) -> Self:
         return self
@@ -386,15 +397,3 @@ def _all_survey(plugins: pluggy.PluginManager) -> bool:
     surveys = {call.plugin_name for call in plugins.hook.repocore_survey.get_hookimpls()}
     decides = {call.plugin_name for call in plugins.hook.repocore_authorize.get_hookimpls()}
     return decides <= surveys
-
-
-def _open_storage(settings: Settings, hooks: pluggy.HookRelay) -> Storage:
-    url = settings.storage
-    if "://" not in url:
-        url = (settings.data / url).absolute().as_uri()
-    storage = hooks.repocore_storage(url=url, options=settings.storage_options)
-    if storage is None:
-        scheme = url.partition("://")[0]
-        message = f"No plugin opens storages of the scheme {scheme}; see `repocore plugins`."
-        raise NoPluginForUrlError(message)
-    return storage

@@ -15,6 +15,7 @@ from repocore.model import Event, Job, Principal
 from repocore.ports import Format, Indexer, JobHandler, JobRunner, Storage
 from repocore.registry.access import AccessBook
 from repocore.registry.counting import Counter
+from repocore.registry.tracing import Tracing
 
 __all__ = ["SYSTEM", "Services"]
 
@@ -58,6 +59,7 @@ class Services:
     indexers: Mapping[str, Sequence[Indexer]]
     book: AccessBook
     counter: Counter
+    tracing: Tracing
     #: Called after each commit, to have listeners told.
     wake: Callable[[], None]
     #: The gate before documents; this floor knows no type for what stands above it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from repocore.model import Action, Principal, Resource
+from repocore.model import Action, Origin, Principal, Resource
 from repocore.registry.accounts import Accounts
 from repocore.registry.attesting import Attestations
 from repocore.registry.audit import Audit
@@ -114,6 +114,11 @@ class Session:
     def principal(self) -> Principal:
         """Who is asking; raises `NotAuthenticatedError` once the credentials are worth nothing."""
         return self._context.principal
+
+    @property
+    def origin(self) -> Origin:
+        """Who it acts for, by which token, from where: as records and logs tell it."""
+        return self._context.origin
 
     @property
     def source(self) -> str:

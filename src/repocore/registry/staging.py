@@ -9,12 +9,12 @@ from typing import BinaryIO, cast
 
 import attrs
 
-from repocore.errors import TooLargeError, TruncatedError
+from repocore.errors import RepocoreError, TooLargeError, TruncatedError
 from repocore.http import Readable
-from repocore.model import BlobKey, Checksums, Hasher
+from repocore.model import BlobKey, Checksums, Chunks, Hasher
 from repocore.ports import BlobWriter, LinkingStorage, Storage
 
-__all__ = ["Bounds", "Staged", "stage"]
+__all__ = ["Bounds", "Foreign", "Staged", "Unreadable", "stage"]
 
 
 @attrs.frozen(kw_only=True)
@@ -43,6 +43,24 @@ class Staged:
     def commit(self, key: BlobKey) -> None:
         """Make it durable under the key."""
         self._writer.commit(key)
+
+
+class Unreadable(Exception):  # noqa: N818 - whoever reads from elsewhere goes on without it
+    """Somebody else does not give the bytes that they should have."""
+
+
+@attrs.frozen
+class Foreign:
+    """A stream of somebody else: what fails is theirs, and not the storage that is written to."""
+
+    _stream: Chunks
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Some of it; raises `Unreadable`."""
+        try:
+            return self._stream.read(size)
+        except (OSError, RepocoreError) as error:
+            raise Unreadable from error
 
 
 def _linked(storage: Storage, stream: Readable) -> BlobWriter | None:

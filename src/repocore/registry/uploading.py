@@ -24,6 +24,7 @@ from repocore.errors import (
     RepocoreError,
 )
 from repocore.http import Readable
+from repocore.logs import carried
 from repocore.model import (
     Action,
     Attested,
@@ -100,7 +101,7 @@ def _inspected(format_: Format, upload: Upload, content: StagedContent) -> FileF
 
 def _together(pool: Executor, store: Callable[[Body], None], bodies: Sequence[Body]) -> None:
     """Store all at once: the disk makes many durable in the time of one."""
-    done = [pool.submit(store, body) for body in bodies]
+    done = [pool.submit(carried(store), body) for body in bodies]
     wait(done)  # also where one failed: nobody may write to what is aborted next
     for future in done:
         future.result()

@@ -1,28 +1,30 @@
-"""Ask other servers: who signs people in, and who wants to be told.
+"""Ask other servers: who signs people in, who wants to be told, who has bytes that were lost.
 
-Small answers only.  Each request resolves its name once, has every address checked, and connects
+Each request resolves its name once, has every address checked, and connects
 to one that was checked; nothing is taken from the environment (no proxy, no netrc), answers are
-asked for without compression, and both their size and their time are bounded.
+asked for without compression, and both their size and their time are bounded: those of files,
+which are read as they come, by whoever reads them and by the time between two pieces.
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
-import http.client
 import json
-import socket
 import ssl
-import threading
 from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult, unquote, urlencode, urljoin, urlsplit
 
 import attrs
 
 from repocore.errors import ConfigurationError, UpstreamRefusedError, UpstreamUnavailableError
+from repocore.model import Chunks
+from repocore.ports import SpanKind
+from repocore.registry.deadlines import SILENT, Deadline, failures
 from repocore.registry.egress import Egress, Target, parse_target
+from repocore.registry.tracing import Tracing
 
 if TYPE_CHECKING:
     from urllib3.connection import HTTPConnection
@@ -31,9 +33,9 @@ __all__ = ["UpstreamClient"]
 
 #: How many redirects of a GET are followed.
 _HOPS: Final = 5
+_OK: Final = 200
 _MOVED: Final = frozenset({301, 302, 303, 307, 308})
 _CHUNK: Final = 1 << 16
-_SILENT: Final = "Another server that has to be asked does not answer; try again later."
 _STRANGE: Final = "Another server that has to be asked gave an answer that cannot be read."
 _FIELDS: Final = {
     "Accept": "application/json",
@@ -51,12 +53,13 @@ class _Answer:
 
 
 class UpstreamClient:
-    """A client for small requests; threads may share it.
+    """A client for small requests and for files; threads may share it.
 
     ``proxy`` is ``http://[user:password@]host:port``; ``ca_bundle`` a file of certificates in the
     place of the system's; ``timeout`` the seconds that one answer may take, from its start to its
     end; ``allow`` the networks and names of hosts that need not be public; ``most`` the bytes of
-    an answer.
+    an answer.  With the ``tracing`` of a registry each request is a span, and carries what its
+    settings have other servers told.
 
     Raises `ConfigurationError` where one of these cannot be, or urllib3 is not installed.
     """
@@ -69,6 +72,7 @@ class UpstreamClient:
         timeout: float = 30.0,
         allow: Iterable[str] = (),
         most: int = 1 << 20,
+        tracing: Tracing | None = None,
     ) -> None:
         _connections()
         self._proxy = None if proxy is None else _proxy_parts(proxy)
@@ -76,6 +80,7 @@ class UpstreamClient:
         self._context = _tls(ca_bundle)
         self._timeout = timeout
         self._most = most
+        self._tracing = tracing or Tracing()
 
     def get_json(self, url: str, headers: Mapping[str, str] | None = None) -> Any:
         """What JSON stands at a URL; follows five redirects, each checked like the first.
@@ -85,18 +90,59 @@ class UpstreamClient:
         status than 200, for what is no JSON, too long or too late.
         """
         target = parse_target(url)
-        sent = dict(headers or {})
+        sent, told = dict(headers or {}), True
         for _ in range(_HOPS + 1):
-            answer = self._send("GET", target, sent)
+            answer = self._send("GET", target, sent, told=told)
             if answer.status not in _MOVED:
                 return _read_json(answer)
-            url, before = urljoin(url, answer.location or ""), target
-            target = parse_target(url)
-            if before.scheme == "https" != target.scheme:
-                raise UpstreamRefusedError
-            if before.origin != target.origin:
-                sent = {}
+            before = target
+            url, target, sent = _moved(url, answer.location, target, sent)
+            # What tells of the request is for the server that was named.
+            told = told and before.origin == target.origin
         raise UpstreamUnavailableError(_STRANGE)
+
+    @contextlib.contextmanager
+    def open(self, url: str, headers: Mapping[str, str] | None = None) -> Generator[Chunks]:
+        """The bytes that stand at a URL, read as they come; redirects as in `get_json`.
+
+        ``timeout`` is the longest silence, and not the time of all of it; who reads says how much
+        is too much.  Raises as `get_json`, also while it is read and where it ends early.
+        """
+        target = parse_target(url)
+        sent = {"Accept": "*/*", **(headers or {})}
+        for _ in range(_HOPS + 1):
+            with self._connected(target) as (connection, path, more, deadline):
+                response = self._begin(connection, "GET", path, {**more, **_fields(target, sent)})
+                if response.status not in _MOVED:
+                    if response.status != _OK:
+                        raise _refused(response.status)
+                    yield _Body(response, deadline)
+                    return
+                location = response.headers.get("Location")
+            url, target, sent = _moved(url, location, target, sent)
+        raise UpstreamUnavailableError(_STRANGE)
+
+    def _begin(
+        self,
+        connection: HTTPConnection,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+    ) -> Any:
+        """Send a request; returns the answer, of which nothing but the head was read."""
+        try:
+            connection.request(
+                method,
+                path,
+                body=body,
+                headers=headers,
+                preload_content=False,
+                decode_content=False,
+            )
+            return connection.getresponse()
+        except failures() as error:
+            raise UpstreamUnavailableError(SILENT) from error
 
     def post_form(
         self, url: str, fields: Mapping[str, str], headers: Mapping[str, str] | None = None
@@ -124,24 +170,37 @@ class UpstreamClient:
         body: bytes | None = None,
         *,
         most: int | None = None,
+        told: bool = True,
     ) -> _Answer:
-        fields = {**_FIELDS, **headers, "Host": target.authority}
-        with self._connected(target) as (connection, path, more):
-            try:
-                connection.request(
-                    method,
-                    path,
-                    body=body,
-                    headers={**fields, **more},
-                    preload_content=False,
-                    decode_content=False,
-                )
-                return self._receive(connection, self._most if most is None else most)
-            except _failures() as error:
-                raise UpstreamUnavailableError(_SILENT) from error
+        # No path: that of a webhook is a secret often enough.
+        about = {
+            "http.request.method": method,
+            "server.address": target.host,
+            "server.port": target.port,
+        }
+        with self._tracing.span(method, about, SpanKind.CLIENT, root=True) as span:
+            own = self._tracing.fields() if told else {}
+            fields = _fields(target, {**own, **headers})
+            answer = self._exchange(method, target, fields, body, most)
+            span.set("http.response.status_code", answer.status)
+            return answer
 
-    def _receive(self, connection: HTTPConnection, most: int) -> _Answer:
-        response = connection.getresponse()
+    def _exchange(
+        self,
+        method: str,
+        target: Target,
+        fields: Mapping[str, str],
+        body: bytes | None,
+        most: int | None,
+    ) -> _Answer:
+        with self._connected(target) as (connection, path, more, _):
+            response = self._begin(connection, method, path, {**fields, **more}, body)
+            try:
+                return self._receive(response, self._most if most is None else most)
+            except failures() as error:
+                raise UpstreamUnavailableError(SILENT) from error
+
+    def _receive(self, response: Any, most: int) -> _Answer:
         chunks: list[bytes] = []
         left = most + 1
         while most and left > 0 and (chunk := response.read1(min(left, _CHUNK))):
@@ -154,19 +213,19 @@ class UpstreamClient:
     @contextlib.contextmanager
     def _connected(
         self, target: Target
-    ) -> Generator[tuple[HTTPConnection, str, Mapping[str, str]]]:
+    ) -> Generator[tuple[HTTPConnection, str, Mapping[str, str], Deadline]]:
         """A connection to a checked address; it is cut off when the time is over."""
         addresses = self._egress.addresses(target)
-        with _Deadline(self._timeout) as deadline:
+        with Deadline(self._timeout) as deadline:
             connection = self._connect(target, addresses, deadline)
             if self._proxy is not None and target.scheme == "http":
                 absolute = f"http://{target.authority}{target.path}"
-                yield connection, absolute, _proxy_fields(self._proxy)
+                yield connection, absolute, _proxy_fields(self._proxy), deadline
             else:
-                yield connection, target.path, {}
+                yield connection, target.path, {}, deadline
 
     def _connect(
-        self, target: Target, addresses: Iterable[str], deadline: _Deadline
+        self, target: Target, addresses: Iterable[str], deadline: Deadline
     ) -> HTTPConnection:
         problem: BaseException | None = None
         for address in addresses:
@@ -176,9 +235,9 @@ class UpstreamClient:
                 connection.connect()
                 deadline.hold(connection.sock)
                 return connection
-            except _failures() as error:
+            except failures() as error:
                 problem = error
-        raise UpstreamUnavailableError(_SILENT) from problem
+        raise UpstreamUnavailableError(SILENT) from problem
 
     def _made(self, target: Target, address: str) -> HTTPConnection:
         plain, secure = _connections()
@@ -214,51 +273,40 @@ def _connections() -> Any:
     return HTTPConnection, HTTPSConnection
 
 
-def _failures() -> tuple[type[Exception], ...]:
-    from urllib3.exceptions import HTTPError  # noqa: PLC0415 - an optional package
+class _Body:
+    """The body of an answer; each piece of it has its own time."""
 
-    return (HTTPError, http.client.HTTPException, OSError, ValueError)
+    def __init__(self, response: Any, deadline: Deadline) -> None:
+        self._response = response
+        self._deadline = deadline
+
+    def read(self, size: int, /) -> bytes:
+        """Some of it; raises `UpstreamUnavailableError` where it ends before its length."""
+        try:
+            with self._deadline.again():
+                return self._response.read1(size)
+        except failures() as error:
+            raise UpstreamUnavailableError(SILENT) from error
 
 
-class _Deadline:
-    """Ends whatever waits for a connection when the time is over; closes it in any case."""
+def _fields(target: Target, headers: Mapping[str, str]) -> dict[str, str]:
+    return {**_FIELDS, **headers, "Host": target.authority}
 
-    def __init__(self, seconds: float) -> None:
-        self._timer = threading.Timer(seconds, self._cut)
-        self._timer.daemon = True
-        self._watched: HTTPConnection | None = None
-        self._held: Any = None
-        self._over = False
 
-    def watch(self, connection: HTTPConnection) -> None:
-        """Look after this one, and close the one before."""
-        self._close()
-        if self._over:
-            raise UpstreamUnavailableError(_SILENT)
-        self._watched = connection
+def _moved(
+    url: str, location: str | None, before: Target, sent: Mapping[str, str]
+) -> tuple[str, Target, Mapping[str, str]]:
+    """Where a redirect leads, and what may be sent there; raises `UpstreamRefusedError`."""
+    url = urljoin(url, location or "")
+    target = parse_target(url)
+    if before.scheme == "https" != target.scheme:
+        raise UpstreamRefusedError
+    return url, target, sent if before.origin == target.origin else {}
 
-    def hold(self, sock: Any) -> None:
-        """Its socket, which the connection hands on to the answer."""
-        self._held = sock
 
-    def _cut(self) -> None:
-        self._over = True
-        sock = self._held or (None if self._watched is None else self._watched.sock)
-        if sock is not None:
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-
-    def _close(self) -> None:
-        if self._watched is not None:
-            self._watched.close()
-
-    def __enter__(self) -> Self:
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        self._close()
+def _refused(status: int) -> UpstreamUnavailableError:
+    message = f"Another server that has to be asked answered {status}."
+    return UpstreamUnavailableError(message, status=status)
 
 
 def _tls(ca_bundle: str | Path | None) -> ssl.SSLContext:
@@ -289,9 +337,8 @@ def _proxy_fields(proxy: SplitResult) -> dict[str, str]:
 
 
 def _read_json(answer: _Answer) -> Any:
-    if answer.status != 200:  # noqa: PLR2004 - the one that has an answer in it
-        message = f"Another server that has to be asked answered {answer.status}."
-        raise UpstreamUnavailableError(message, status=answer.status)
+    if answer.status != _OK:
+        raise _refused(answer.status)
     try:
         return json.loads(answer.body)
     except (ValueError, RecursionError) as error:

@@ -30,7 +30,9 @@ from repocore.errors import (
     RepocoreError,
     StorageError,
 )
+from repocore.logs import noted
 from repocore.model import JobState, Principal
+from repocore.ports import Span, SpanKind
 from repocore.registry.reporting import Halt, Reporting, legible
 from repocore.registry.services import Services
 from repocore.registry.timetable import Timetable
@@ -97,6 +99,16 @@ class Worker:
         What the job raises is written down, and not raised.  Raises `StorageError`, and then
         somebody else will run it.
         """
+        job = claim.job
+        about = {"repocore.job.id": job.id, "repocore.job.attempt": job.attempts}
+        tracing = self._services.tracing
+        with tracing.span(f"job {job.kind}", about, SpanKind.CONSUMER, root=True) as span:
+            trace = {"trace_id": span.trace_id} if span.trace_id else {}
+            with noted(job_id=job.id, job_kind=job.kind, **trace):
+                self._run(claim, span)
+
+    def _run(self, claim: Claim, span: Span) -> None:
+        began = time.monotonic()
         self._services.step("claimed")
         handler = self._services.handlers[claim.job.kind]
         report = Reporting(self._services.catalog, claim, self._settings, handler.timeout)
@@ -104,6 +116,11 @@ class Worker:
             end = self._attempt(report)
         self._services.step("worked")
         self._settle(report, end)
+        state = "queued" if end.state is None else end.state.value
+        span.set("repocore.job.state", state)
+        if end.error is not None:
+            span.fail("JobError")
+        _log.info("the job is %s after %.3f s", state, time.monotonic() - began)
 
     def cancel(self, number: int) -> None:
         """Have a job give up at its next check, if it runs here."""
@@ -163,7 +180,9 @@ class Worker:
             if not running:
                 return
             for report in running:
-                report.pulse()
+                job = report.claim.job
+                with noted(job_id=job.id, job_kind=job.kind):
+                    report.pulse()
 
     # --------------------------------------------------------------------------------- attempts
 

@@ -43,9 +43,13 @@ class Oracle:
         return json.loads(self.process.stdout.readline())
 
 
+# Both are installed for this alone: `nox -s clients` does.
+REAL = [pytest.mark.slow, pytest.mark.clients]
+
+
 @pytest.fixture(
     scope="module",
-    params=[CONAN_1, pytest.param(SERVER_2, marks=[pytest.mark.slow, pytest.mark.clients])],
+    params=[pytest.param(CONAN_1, marks=REAL), pytest.param(SERVER_2, marks=REAL)],
 )
 def oracle(request: pytest.FixtureRequest) -> Iterator[Oracle]:
     process = subprocess.Popen(

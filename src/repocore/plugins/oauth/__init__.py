@@ -31,7 +31,9 @@ def repocore_startup(registry: Registry) -> None:
 
     Raises `ConfigurationError` where a package for them is missing.
     """
-    _opened[registry] = {one.name: Provider(one) for one in registry.settings.provider}
+    _opened[registry] = {
+        one.name: Provider(one, registry.tracing) for one in registry.settings.provider
+    }
 
 
 @hookimpl

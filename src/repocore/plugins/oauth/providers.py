@@ -20,7 +20,7 @@ from repocore.errors import (
 )
 from repocore.plugins.oauth.id_tokens import verify_id_token
 from repocore.plugins.oauth.profiles import Profile, profile_of
-from repocore.registry import SIGNATURES, KeySet, UpstreamClient
+from repocore.registry import SIGNATURES, KeySet, Tracing, UpstreamClient
 
 __all__ = ["Attempt", "Provider"]
 
@@ -70,11 +70,14 @@ class Provider:
     Raises `ConfigurationError` where the packages for it are missing.
     """
 
-    def __init__(self, settings: ProviderSettings) -> None:
+    def __init__(self, settings: ProviderSettings, tracing: Tracing | None = None) -> None:
         self.settings = settings
         _need_cryptography()
         self._client = UpstreamClient(
-            proxy=settings.proxy, ca_bundle=settings.ca_bundle, allow=settings.allow
+            proxy=settings.proxy,
+            ca_bundle=settings.ca_bundle,
+            allow=settings.allow,
+            tracing=tracing,
         )
         self._lock = threading.Lock()
         self._found: tuple[_Places, float] | None = None

@@ -47,7 +47,7 @@ def repocore_startup(registry: Registry) -> None:
     if settings.publisher and importlib.util.find_spec("cryptography") is None:
         message = "Trusted publishing needs cryptography; pip install 'repocore[oauth]'."
         raise ConfigurationError(message)
-    _mints[registry] = Mint(settings.publisher)
+    _mints[registry] = Mint(settings.publisher, registry.tracing)
 
 
 @hookimpl

@@ -25,7 +25,7 @@ from repocore.errors import (
 )
 from repocore.model import External, Principal
 from repocore.plugins.trusted_publishing.settings import PublisherSettings
-from repocore.registry import KeySet, Registry, UpstreamClient
+from repocore.registry import KeySet, Registry, Tracing, UpstreamClient
 
 __all__ = ["Mint"]
 
@@ -46,10 +46,12 @@ _UNKNOWN: Final = (
 class Mint:
     """Trades tokens, by the publishers of the settings."""
 
-    def __init__(self, publishers: Iterable[PublisherSettings]) -> None:
+    def __init__(
+        self, publishers: Iterable[PublisherSettings], tracing: Tracing | None = None
+    ) -> None:
         self._publishers = tuple(publishers)
         self._keys = {
-            one.name: KeySet(lambda one=one: _fetch_keys(one)) for one in self._publishers
+            one.name: KeySet(lambda one=one: _fetch_keys(one, tracing)) for one in self._publishers
         }
 
     def mint(self, registry: Registry, token: str, source: str) -> str:
@@ -132,9 +134,12 @@ def _is(wanted: Any, said: Any) -> bool:
     return isinstance(said, (str, int)) and str(wanted) == str(said)
 
 
-def _fetch_keys(publisher: PublisherSettings) -> Any:
+def _fetch_keys(publisher: PublisherSettings, tracing: Tracing | None) -> Any:
     client = UpstreamClient(
-        proxy=publisher.proxy, ca_bundle=publisher.ca_bundle, allow=publisher.hosts
+        proxy=publisher.proxy,
+        ca_bundle=publisher.ca_bundle,
+        allow=publisher.hosts,
+        tracing=tracing,
     )
     try:
         return _keys_of(client, publisher)
