@@ -7,6 +7,7 @@ import shutil
 import uuid
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
@@ -29,6 +30,7 @@ settings.load_profile(
 # Tests of these folders and files start whole servers and clients, or try very many cases.  What
 # they reach is no measure of the tests beside the code, and tracing would take half as long again.
 UNTRACED = {"access", "clients", "docs", "kill", "machines", "memory", "promises", "servers"}
+UNTRACED |= {"faults", "histories", "soak"}
 UNTRACED |= {"test_moving.py", "test_serving.py"}
 # Tests that are about how tables are made.
 OWN_TABLES = ("test_migrations", "tests/disk", "tests/kill", "test_backends")
@@ -84,7 +86,7 @@ def _ready_tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     template = tmp_path_factory.mktemp("template") / "catalog.db"
     migrate = Catalog.migrate
 
-    def ready(catalog: Catalog) -> None:
+    def ready(catalog: Catalog, *told: Any) -> None:
         path = getattr(catalog.dialect, "_path", None)
         asked = os.environ.get("PYTEST_CURRENT_TEST", "")
         if path and not Path(path).stat().st_size and not any(one in asked for one in OWN_TABLES):
@@ -93,7 +95,7 @@ def _ready_tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
                 migrate(made)
                 made.close()
             shutil.copyfile(template, path)  # which keeps the mode of the one that is there
-        migrate(catalog)
+        migrate(catalog, *told)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Catalog, "migrate", ready)

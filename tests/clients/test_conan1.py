@@ -12,7 +12,7 @@ import pytest
 from conan1_house import house
 from old_servers import USERS, Asker
 
-pytestmark = pytest.mark.clients
+pytestmark = [pytest.mark.clients, pytest.mark.slow]
 #: What the client makes of a 404, without revisions and with.
 NOT_THERE = re.compile("Unable to find|Recipe not found|was not found")
 
@@ -46,7 +46,6 @@ def test_wrong_password_is_refused(visitor):
     assert "'None' (anonymous)" in visitor.run("user")
 
 
-@pytest.mark.slow
 def test_clean_makes_the_client_anonymous(writer):
     """After `user --clean` an upload asks for a password, which nobody types."""
     writer.note("goodbye/1.0@ho/stable", "gone")
@@ -56,7 +55,6 @@ def test_clean_makes_the_client_anonymous(writer):
     assert not writer.searched("goodbye*")
 
 
-@pytest.mark.slow
 def test_credentials_of_the_environment_sign_in(visitor):
     """User and password of the environment are used when the server asks for them."""
     visitor.note("environed/1.0@ho/stable", "text")
@@ -65,7 +63,6 @@ def test_credentials_of_the_environment_sign_in(visitor):
     assert visitor.searched("environed*") == {"environed/1.0@ho/stable"}
 
 
-@pytest.mark.slow
 def test_users_are_told_as_json_and_kept_with_skip_auth(writer):
     """`user` without a password shows who is known; --skip-auth keeps what is there."""
     said = writer.json("user", "-r=house")
@@ -74,7 +71,6 @@ def test_users_are_told_as_json_and_kept_with_skip_auth(writer):
     assert "is already 'writer'" in said
 
 
-@pytest.mark.slow
 def test_denied_write_says_so(old_house):
     """A signed-in user who may not write is told at once, and nothing becomes visible."""
     reader = old_house.client("reader")
@@ -84,7 +80,6 @@ def test_denied_write_says_so(old_house):
     assert not reader.searched("denied*")
 
 
-@pytest.mark.slow
 def test_denied_remove_says_so(old_house, writer):
     """Who may read and not write may not remove either, neither recipe nor package."""
     reference = "denied-remove/1.0@ho/stable"
@@ -98,7 +93,6 @@ def test_denied_remove_says_so(old_house, writer):
     assert set(writer.packages(reference)) == {package}
 
 
-@pytest.mark.slow
 def test_anonymous_write_asks_for_a_password(visitor):
     """A client without a user is asked to sign in, and nothing becomes visible."""
     visitor.note("nameless/1.0@ho/stable", "whose?")
@@ -107,7 +101,6 @@ def test_anonymous_write_asks_for_a_password(visitor):
     assert not visitor.searched("nameless*")
 
 
-@pytest.mark.slow
 def test_packages_that_one_may_not_read_are_not_found(old_house):
     """A package hidden by a rule is in no list, and cannot be installed, except by its reader."""
     admin = old_house.client("admin")
@@ -120,7 +113,6 @@ def test_packages_that_one_may_not_read_are_not_found(old_house):
     reader.refused("get", "hidden/1.0@ho/stable", "-r=house")
 
 
-@pytest.mark.slow
 def test_expired_token_ends_in_a_new_login(conan_1, kind, revisions, tmp_path):
     """A token that ran out is refused, even to read; with a password at hand the client goes on."""
     with house(kind, conan_1, tmp_path, revisions=revisions, token_seconds=2) as brief:
@@ -139,7 +131,6 @@ def test_expired_token_ends_in_a_new_login(conan_1, kind, revisions, tmp_path):
 # ------------------------------------------------------------------------------------- upload
 
 
-@pytest.mark.slow
 def test_second_upload_sends_nothing_and_force_sends_all(old_house, writer):
     """What is there already is skipped; `--force` sends it again, and it stays one revision."""
     writer.note("again/1.0@ho/stable", "once")
@@ -157,7 +148,6 @@ def test_second_upload_sends_nothing_and_force_sends_all(old_house, writer):
     assert len(listed["revisions"]) == 1
 
 
-@pytest.mark.slow
 def test_no_overwrite_keeps_what_is_there(writer):
     """`--no-overwrite` refuses another recipe, and another package of the same recipe."""
     reference = "kept/1.0@ho/stable"
@@ -178,7 +168,6 @@ def test_no_overwrite_keeps_what_is_there(writer):
         assert "Forbidden overwrite" in writer.refused(*upload, "recipe")
 
 
-@pytest.mark.slow
 def test_checked_upload_of_a_damaged_package_is_stopped(writer):
     """`--check` stops at a package that was changed in the cache."""
     writer.note("damaged/1.0@ho/stable", "whole")
@@ -190,7 +179,6 @@ def test_checked_upload_of_a_damaged_package_is_stopped(writer):
     assert writer.searched("damaged*") <= {"damaged/1.0@ho/stable"}
 
 
-@pytest.mark.slow
 def test_recipe_alone_then_one_package_then_a_query(writer):
     """The recipe goes alone, then a package by its id, then packages by a query."""
     reference = "parts/1.0@ho/stable"
@@ -209,7 +197,6 @@ def test_recipe_alone_then_one_package_then_a_query(writer):
     assert set(writer.packages(reference)) == set(ids.values())
 
 
-@pytest.mark.slow
 def test_a_changed_recipe_replaces_the_one_before(writer, visitor):
     """The next upload of a recipe is what is installed; files that it lost are gone with it."""
     reference = "changed/1.0@ho/stable"
@@ -227,7 +214,6 @@ def test_a_changed_recipe_replaces_the_one_before(writer, visitor):
     assert visitor.texts(reference) == {"sweet": "after"}
 
 
-@pytest.mark.slow
 def test_an_older_recipe_is_not_uploaded_over_a_newer_one(old_house, writer):
     """Without revisions, a client whose recipe is older than the server's has to insist."""
     reference = "order/1.0@ho/stable"
@@ -247,7 +233,6 @@ def test_an_older_recipe_is_not_uploaded_over_a_newer_one(old_house, writer):
     assert fresh.texts(reference) == {"sweet": "older"}
 
 
-@pytest.mark.slow
 def test_a_reference_without_user_and_names_with_odd_letters(writer, visitor):
     """References may lack user and channel, and names may have upper case, + and dots."""
     for reference in ("bare/1.0", "Upper+More.x/1.0+b2"):

@@ -66,6 +66,7 @@ def test_recipes_of_the_server_build_everything_from_source(conan, shipyard, pub
     assert {"harbor/2.0", "tide/1.1", "gauge/1.2", "stamp/1.0"} <= built
 
 
+@pytest.mark.slow
 def test_range_finds_the_highest_version(conan, shipyard, published):
     """A version range resolves to the highest version that the server lists."""
     (tide,) = resolved(conan(), "--requires=tide/[>=1.0 <2]")
@@ -123,6 +124,7 @@ def test_package_revision_is_downloaded_by_name(conan):
         assert (folder / "printing.txt").read_text() == f"{printing}\n"
 
 
+@pytest.mark.slow
 def test_parallel_download_of_everything_is_whole(conan, shipyard, published):
     """All compiled packages, four downloads at a time, pass the client's own integrity check."""
     client = conan()

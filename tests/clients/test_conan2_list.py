@@ -35,6 +35,7 @@ def test_list_goes_down_level_by_level(conan, shipyard, published):
     assert packages[shared.package_id]["info"]["options"]["shared"] == "True"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("query", "count"),
     [
@@ -50,6 +51,7 @@ def test_list_filters_packages_by_query(conan, shipyard, published, query, count
     assert len(revision.get("packages", {})) == count
 
 
+@pytest.mark.slow
 def test_header_only_package_has_an_empty_description(conan, shipyard, published):
     """A package whose conaninfo.txt is empty is listed, and has neither settings nor options."""
     gauge = next(package for package in shipyard.made if package.reference == "gauge/1.2")

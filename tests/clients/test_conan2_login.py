@@ -80,6 +80,7 @@ def test_api_token_in_the_place_of_a_password_keeps_its_scope(conan, server):
     assert not conan().listed("elsewhere/*")
 
 
+@pytest.mark.slow
 def test_denied_write_says_who_was_denied(conan, server):
     """A signed-in user without a rule is told so at once, and nothing becomes visible."""
     with recording(server.remote) as (address, exchanges):
@@ -91,6 +92,7 @@ def test_denied_write_says_who_was_denied(conan, server):
     assert not conan().listed("denied/*")
 
 
+@pytest.mark.slow
 def test_anonymous_write_asks_for_a_password(conan):
     """A client without a user is asked to sign in, and nothing becomes visible."""
     client = conan()

@@ -18,6 +18,7 @@ def uploaded(conan, client, reference, text, *arguments):
     return package
 
 
+@pytest.mark.slow
 def test_removing_a_package_revision_leaves_the_older_one(conan, writer):
     """Without its newest revision, a package is the one before."""
     first = uploaded(conan, writer, "removed1/1.0", "text")
@@ -28,6 +29,7 @@ def test_removing_a_package_revision_leaves_the_older_one(conan, writer):
     conan().run("install", "--requires=removed1/1.0", "-r=house")
 
 
+@pytest.mark.slow
 def test_removing_a_package_leaves_the_others(conan, writer):
     """Without all its revisions a package is gone, and the other packages of the recipe stay."""
     sweet = uploaded(conan, writer, "removed2/1.0", "text")
@@ -49,6 +51,7 @@ def test_removing_all_packages_leaves_the_recipe(conan, writer):
     writer.run("remove", "removed3/1.0:*", "-r=house", "-c")
 
 
+@pytest.mark.slow
 def test_removing_a_recipe_revision_falls_back(conan, writer):
     """Without its newest revision, the latest of a recipe is the one before, with its packages."""
     older = uploaded(conan, writer, "removed4/1.0", "older")

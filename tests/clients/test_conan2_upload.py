@@ -45,6 +45,7 @@ def test_second_upload_sends_nothing(conan, server):
     assert list(before) == [package.recipe_revision]
 
 
+@pytest.mark.slow
 def test_forced_upload_of_the_latest_keeps_its_time(conan):
     """`--force` sends the same revision again: still one revision, with the time that it had."""
     client = conan("writer")
@@ -113,6 +114,7 @@ def test_recipe_alone_then_its_packages(conan):
     assert set(client.packages(package.recipe)) == {package.package_id}
 
 
+@pytest.mark.slow
 def test_metadata_travels_with_and_after_its_revision(conan):
     """Metadata goes up with a revision or later, may be replaced, and changes no revision."""
     client = conan("writer")
@@ -192,6 +194,7 @@ def test_known_bytes_are_not_sent_twice(conan, server):
     assert (folder_of(other, str(twin)) / "text.txt").read_text() == "the same bytes"
 
 
+@pytest.mark.slow
 def test_clients_at_once_lose_no_revision(conan):
     """Four clients that upload different revisions of one recipe at once are all listed, once."""
     uploaders = [conan("writer") for _ in range(4)]

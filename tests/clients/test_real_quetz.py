@@ -14,7 +14,7 @@ from live_server import LiveServer, live_server
 from old_servers import Reply
 from real_quetz import RealQuetz, ask
 
-pytestmark = pytest.mark.clients
+pytestmark = [pytest.mark.clients, pytest.mark.slow]
 
 OWNER, MEMBER = "OwnerOwnerOwnerOwnerOwnerOwner12", "MemberMemberMemberMemberMember12"
 TIDE = package(

@@ -19,6 +19,7 @@ from repocore import Registry, errors, hookspecs
 from repocore.cli import hookspecs as cli_hookspecs
 from repocore.cli.group import root
 from repocore.config import Settings
+from repocore.plugin_manager import make_manager
 from repocore_web.site import site_routes
 
 TOP = Path(__file__).parents[2]
@@ -104,7 +105,8 @@ def test_hook_has_a_heading_a_contract_and_a_test(name: str) -> None:
 
 
 def _implemented(name: str) -> bool:
-    sources = (TOP / "src" / "repocore" / "plugins").rglob("*.py")
+    folders = ("repocore/plugins", "repocore_s3")
+    sources = (path for folder in folders for path in (TOP / "src" / folder).rglob("*.py"))
     return any(f"def {name}(" in path.read_text(encoding="utf-8") for path in sources)
 
 
@@ -116,7 +118,27 @@ def test_setting_has_a_heading() -> None:
     assert wanted <= found
 
 
-@pytest.mark.parametrize("name", sorted(set(keys(Settings)) - INNER))
+def plugin_keys() -> Iterator[str]:
+    """Every key of the tables of our plugins."""
+    for brought in make_manager(Settings(data=Path())).hook.repocore_settings():
+        for name, kind in brought.items():
+            yield from keys(kind, f"plugins.{name}.")
+
+
+PLUGIN_KEYS = sorted(plugin_keys())
+OF_S3 = [key for key in PLUGIN_KEYS if key.startswith("plugins.s3.")]
+
+
+def test_setting_of_a_plugin_has_a_heading_and_a_meaning() -> None:
+    """Those of the tables below [plugins] as well."""
+    found = {heading.replace("[]", "") for heading in headings("settings")}
+    assert "plugins.s3.endpoint" in PLUGIN_KEYS
+    assert {key.replace("[]", "") for key in PLUGIN_KEYS} <= found
+    described = {one.key: one.help for one in GENERATED._plugin_settings()}
+    assert [key for key, said in described.items() if len(said.split()) < 3] == []
+
+
+@pytest.mark.parametrize("name", [*sorted(set(keys(Settings)) - INNER), *OF_S3])
 def test_setting_is_tested(name: str) -> None:
     """Somebody sets it, or looks at what it does: its last word stands in a test."""
     assert re.search(rf"\b{name.rpartition('.')[2]}\b", TESTS)

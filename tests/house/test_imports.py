@@ -11,6 +11,7 @@ import pytest
 HEAVY = {
     "alembic",
     "bcrypt",
+    "botocore",
     "click",
     "gunicorn",
     "jwt",

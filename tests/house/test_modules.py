@@ -30,11 +30,16 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "repocore.catalog.catalog": "tests/catalog/test_migrations.py",
     "repocore.catalog.commit": "tests/registry/test_files.py and test_releases.py",
     "repocore.catalog.dialects": "tests/catalog/test_writers.py",
+    "repocore.catalog.damage": "tests/registry/test_checking.py",
+    "repocore.catalog.dumping": "tests/registry/test_backups.py",
+    "repocore.catalog.leases": "tests/registry/test_backups.py",
+    "repocore.catalog.rounds": "tests/registry/test_checking.py",
     "repocore.catalog.drafts": "tests/registry/test_files.py and test_releases.py",
     "repocore.catalog.downloads": "tests/registry/test_auditing.py",
     "repocore.catalog.events": "tests/registry/test_relay.py",
+    "repocore.catalog.faults": "tests/catalog/test_postgresql.py",
     "repocore.catalog.files": "tests/registry/test_files.py",
-    "repocore.catalog.hot": "tests/catalog/test_writers.py, tests/registry/test_accounts.py",
+    "repocore.catalog.hot": "tests/catalog/test_postgresql.py, tests/registry/test_accounts.py",
     "repocore.catalog.job_output": "tests/registry/test_working.py",
     "repocore.catalog.identities": "tests/registry/test_identities.py and test_sign_ins.py",
     "repocore.model.identities": "tests/registry/test_identities.py",
@@ -44,6 +49,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "repocore.catalog.releases": "tests/registry/test_releases.py",
     "repocore.catalog.repositories": "tests/registry/test_registry.py",
     "repocore.catalog.roles": "tests/registry/test_roles.py",
+    "repocore.catalog.schema": "tests/catalog/test_migrations.py",
     "repocore.catalog.schedules": "tests/registry/test_timetable.py",
     "repocore.catalog.rows": "every test of tests/registry",
     "repocore.catalog.statistics": "tests/registry/test_statistics.py",
@@ -54,13 +60,16 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "repocore.catalog.tables.work": "tests/catalog/test_migrations.py",
     "repocore.catalog.audit": "tests/registry/test_audit.py",
     "repocore.plugins.trusted_publishing.settings": "test_minting.py beside it",
+    "repocore.registry.deadlines": "tests/registry/test_upstream.py",
     "repocore.registry.late_files": "tests/plugins/conda/test_channel_tree.py",
     "repocore.cli.doubts": "tests/cli/test_access.py and test_accounts.py",
     "repocore.catalog.attempts": "tests/registry/test_throttling.py",
     "repocore.config.throttle": "tests/registry/test_throttling.py",
     "repocore.model.audit": "tests/registry/test_audit.py",
     "repocore.catalog.writers": "tests/catalog/test_writers_of_sqlite.py",
+    "repocore.catalog.transfer": "tests/registry/test_databases.py",
     "repocore.catalog.transactions": "tests/catalog/test_writers.py",
+    "repocore_web.logs": "tests/web/test_exchanges.py and tests/logs/test_redacting.py",
     "repocore.hookspecs": "tests/registry/test_registry.py",
     "repocore.http": "tests/test_errors.py, tests/web",
     "repocore.markers": "every plugin",
@@ -106,6 +115,9 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "repocore.plugins.quetz.settings": "tests/plugins/quetz/test_terms.py",
     "repocore.ports": "the contracts in tests/contracts",
     "repocore.registry.access": "tests/registry/test_accounts.py",
+    "repocore.registry.backup_folders": "tests/registry/test_backups.py",
+    "repocore.registry.leasing": "tests/registry/test_backups.py",
+    "repocore.registry.restoring": "tests/registry/test_backups.py",
     "repocore.registry.blobs": "tests/registry/test_auditing.py",
     "repocore.registry.context": "tests/registry/test_accounts.py",
     "repocore.registry.counting": "tests/registry/test_auditing.py",
@@ -200,7 +212,7 @@ def test_module_has_its_tests(module):
 
 def _folder(module: Module) -> tuple[str, ...]:
     top, *middle = module.parts[:-1]
-    return ("web", *middle) if top == "repocore_web" else tuple(middle)
+    return tuple(middle) if top == "repocore" else (top.removeprefix("repocore_"), *middle)
 
 
 def _test_modules(module: Module):

@@ -200,8 +200,9 @@ THREATS: dict[str, tuple[str, tuple[str, ...]]] = {
         "secrets and control characters in logs",
         (
             "web/test_app.py::test_planted_secrets_are_nowhere",
-            "web/test_logs.py::test_secrets_are_hidden",
-            "cli/test_logs.py::test_warnings_are_redacted",
+            "web/test_exchanges.py::test_no_canary_sings",
+            "logs/test_redacting.py::test_secrets_are_hidden",
+            "logs/test_writing.py::test_lines_are_redacted",
         ),
     ),
 }

@@ -658,7 +658,7 @@ def partial(patch: pytest.MonkeyPatch) -> None:
 def torn(patch: pytest.MonkeyPatch) -> None:
     """A copy that is refused leaves what came before the refusal."""
 
-    def one_by_one(services: Any, changes: Any) -> Any:
+    def one_by_one(services: Any, changes: Any, _still: Any) -> Any:
         return [blobs.refer(services, change) for change in changes]
 
     patch.setattr(copying, "refer_all", one_by_one)
