@@ -15,7 +15,8 @@ from sphinx.application import Sphinx
 import repocore
 from repocore import hookspecs
 from repocore.cli import hookspecs as cli_hookspecs
-from repocore.config import describe_settings
+from repocore.config import SettingDescription, Settings, describe_settings
+from repocore.plugin_manager import make_manager
 from repocore.plugins.api.openapi import describe
 from repocore.plugins.api.page import errors_by_name, words
 from repocore_web.site import site_routes
@@ -50,8 +51,19 @@ def settings() -> Iterator[str]:
         "# Settings\n\nEvery key of `repocore.toml`. `REPOCORE__SECTION__KEY` overrides a key from "
         'the environment; `{ env = "NAME" }` and `{ file = "NAME" }` take a text from elsewhere.'
     )
-    for one in describe_settings():
+    for one in (*describe_settings(), *_plugin_settings()):
         yield f"## {one.key}\n\n{one.help}\n\nType: {one.type}. Default: `{one.default}`."
+
+
+def _plugin_settings() -> Iterator[SettingDescription]:
+    """The tables of the plugins that ship with us."""
+    with tempfile.TemporaryDirectory() as folder:
+        manager = make_manager(Settings(data=Path(folder)))
+        classes = {
+            name: kind for one in manager.hook.repocore_settings() for name, kind in one.items()
+        }
+    for name, kind in sorted(classes.items()):
+        yield from describe_settings(kind, f"plugins.{name}.")
 
 
 def routes() -> Iterator[str]:
