@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, BinaryIO, Generic, Protocol, TypeVar, runtime_checkable
 
 import attrs
@@ -30,6 +30,8 @@ __all__ = [
     "AttestedFormat",
     "BlobWriter",
     "ConfigurableFormat",
+    "DirectPart",
+    "DirectUpload",
     "DocumentOutput",
     "DocumentWriter",
     "Format",
@@ -41,6 +43,8 @@ __all__ = [
     "Members",
     "PlacingFormat",
     "Progress",
+    "Received",
+    "ReceivingStorage",
     "ReleaseQuery",
     "RetainingFormat",
     "Span",
@@ -124,6 +128,78 @@ class LinkingStorage(Protocol):
 
     def link(self, source: BinaryIO, /) -> BlobWriter | None:
         """A writer that has the file's bytes already, and takes no more; None: copy them."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class DirectPart:
+    """Bytes ``start`` to ``stop`` (exclusive) of a body, and the request that sends them.
+
+    Whoever has the URL can send them, and nothing else: it is a secret.
+    """
+
+    start: int
+    stop: int
+    method: str
+    url: str = attrs.field(repr=False)
+    headers: Mapping[str, str]
+
+
+@attrs.frozen(kw_only=True)
+class DirectUpload:
+    """A body on its way from a client to a storage.
+
+    ``parts`` are some that have not arrived, in order, to be sent until ``expires``; without any,
+    all of it has.
+    """
+
+    id: str
+    expires: datetime
+    parts: tuple[DirectPart, ...]
+
+
+@attrs.frozen
+class Received:
+    """What arrived of a direct upload, for `LinkingStorage.link`; the caller closes ``content``.
+
+    The storage has so many bytes; that they have the ``digest`` (a sha256) was only announced.
+    """
+
+    content: BinaryIO
+    size: int
+    digest: str
+
+
+@runtime_checkable
+class ReceivingStorage(LinkingStorage, Protocol):
+    """A storage that clients can send bodies to themselves; a `Storage` may be one.
+
+    Nothing that arrives is a blob: who reads it back, and finds it good, takes it over by `link`.
+    ``owner`` is whoever began an upload; another's id is unknown.  What nobody completes is swept.
+    """
+
+    def receives(self) -> int | None:
+        """The smallest body that may be sent; None where the settings want none."""
+        ...
+
+    def begin(self, owner: str, digest: str, size: int) -> DirectUpload:
+        """Begin an upload, or go on with the owner's one of the same digest (a sha256) and size.
+
+        Each URL takes exactly the bytes of its part.  Raises `RejectedError` for too many
+        unfinished uploads of one owner, and `StorageError`.
+        """
+        ...
+
+    def receive(self, owner: str, upload: str) -> Received:
+        """Open what arrived, all of it; idempotent, and no more can be sent from then on.
+
+        Raises `MissingError` for an unknown id, `TruncatedError` while parts are missing (those
+        that came are kept), and `StorageError`.
+        """
+        ...
+
+    def forget(self, owner: str, upload: str) -> bool:
+        """Delete whatever arrived; whether there was such an upload.  Raises `StorageError`."""
         ...
 
 

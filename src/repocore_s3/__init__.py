@@ -4,12 +4,15 @@ The names below the prefix are those of every other storage of ours:
 
     sha256/
       3f/3f0a…c2.9b1d64e07713aa05           one object: its digest and its generation
+    uploads/
+      71d2…0e/3f0a…c2-2800000-1000000-8c…   what the account 71d2…0e is sending by itself
     probe/
       1767225600-5d0c…e1                    written, read and deleted when a server starts
 
 A body is kept in a file without a name while it arrives, because the object's name is known only
 when all of it is here, and formats look into it before.  It is then sent to that name, a small
-one by one request, a large one in parts; the store shows it when it is whole.
+one by one request, a large one in parts; the store shows it when it is whole.  A body that a
+client sends to the store itself is read back from where it lies, and copied to that name.
 
 `settings` is loaded with the plugin.  All the rest is loaded when a storage opens, since botocore
 takes half a second.

@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import contextlib
 import re
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, BinaryIO, Final
 
@@ -21,7 +22,16 @@ from repocore_s3.clients import Clients
 from repocore_s3.refusals import code_of, status_of, told_as_storage_errors
 from repocore_s3.settings import Place, S3Settings
 
-__all__ = ["Bucket", "Found", "Listed", "Opened", "SentPart", "Upload", "UploadGoneError"]
+__all__ = [
+    "Bucket",
+    "Found",
+    "HeldPart",
+    "Listed",
+    "Opened",
+    "SentPart",
+    "Upload",
+    "UploadGoneError",
+]
 
 _MISSING: Final = frozenset({"404", "NoSuchKey", "NotFound"})
 _RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+)\Z")
@@ -76,6 +86,15 @@ class SentPart:
 
     tag: str
     checksums: Mapping[str, str]
+
+
+@attrs.frozen
+class HeldPart:
+    """A part that somebody has sent: its number, its bytes, and the tag that it has."""
+
+    number: int
+    size: int
+    tag: str
 
 
 class UploadGoneError(StorageError):
@@ -164,7 +183,7 @@ class Bucket:
 
     def list(self, below: str) -> Iterator[Listed]:
         """Every object whose name begins so."""
-        for page in self._pages("list_objects_v2", below):
+        for page in self._pages("list_objects_v2", Prefix=self._key(below)):
             for entry in page.get("Contents", ()):
                 yield Listed(self._name(entry["Key"]), entry["LastModified"])
 
@@ -177,13 +196,62 @@ class Bucket:
                 ExpiresIn=seconds,
             )
 
+    def copy(self, source: str, tag: str, name: str) -> None:
+        """Write an object of the bytes of another, if that still has the tag; up to 5 GiB.
+
+        Raises `BlobMissingError` where the other is gone.
+        """
+        with told_as_storage_errors(), _told_when_missing():
+            self._call("copy_object", name, **self._source(source, tag), **self._written)
+
     # ------------------------------------------------------------------------ uploads in parts
 
-    def begin(self, name: str) -> Upload:
-        """Begin an upload in parts."""
+    def begin(self, name: str, *, plain: bool = False) -> Upload:
+        """Begin an upload in parts; a ``plain`` one is for parts that others send."""
+        client = self._clients.plain() if plain else self._clients.inner()
         with told_as_storage_errors():
-            answer = self._call("create_multipart_upload", name, **self._written)
+            answer = client.create_multipart_upload(
+                Bucket=self._place.bucket, Key=self._key(name), **self._written
+            )
             return Upload(name, answer["UploadId"])
+
+    def part_url(self, upload: Upload, number: int, size: int, seconds: int) -> str:
+        """A URL that takes a part of exactly so many bytes, for so long."""
+        with told_as_storage_errors():
+            return self._clients.outer().generate_presigned_url(
+                "upload_part",
+                Params={
+                    "Bucket": self._place.bucket,
+                    "Key": self._key(upload.name),
+                    "UploadId": upload.id,
+                    "PartNumber": number,
+                    "ContentLength": size,
+                },
+                ExpiresIn=seconds,
+            )
+
+    def parts(self, upload: Upload) -> Iterator[HeldPart]:
+        """The parts that have come, by number; raises `UploadGoneError`."""
+        words = {"Key": self._key(upload.name), "UploadId": upload.id}
+        for page in self._pages("list_parts", _told_when_gone, **words):
+            for entry in page.get("Parts", ()):
+                yield HeldPart(int(entry["PartNumber"]), int(entry["Size"]), _tag(entry))
+
+    def copy_part(self, upload: Upload, number: int, source: Found, name: str, cut: slice) -> str:
+        """Send bytes of another object as a part, if that still has its tag; the part's tag.
+
+        Raises `BlobMissingError` where the other is gone.
+        """
+        with told_as_storage_errors(), _told_when_missing():
+            answer = self._call(
+                "upload_part_copy",
+                upload.name,
+                UploadId=upload.id,
+                PartNumber=number,
+                CopySourceRange=f"bytes={cut.start}-{cut.stop - 1}",
+                **self._source(name, source.tag),
+            )
+            return _tag(answer["CopyPartResult"])
 
     def send(self, upload: Upload, number: int, body: BinaryIO, md5: bytes) -> SentPart:
         """Send the part of that number, from 1; raises `UploadGoneError`."""
@@ -224,7 +292,7 @@ class Bucket:
 
     def uploads(self, below: str) -> Iterator[Upload]:
         """Every upload in parts that was begun and not ended."""
-        for page in self._pages("list_multipart_uploads", below):
+        for page in self._pages("list_multipart_uploads", Prefix=self._key(below)):
             for entry in page.get("Uploads", ()):
                 yield Upload(self._name(entry["Key"]), entry["UploadId"], entry["Initiated"])
 
@@ -234,17 +302,27 @@ class Bucket:
         call = getattr(self._clients.inner(), operation)
         return call(Bucket=self._place.bucket, Key=self._key(name), **more)
 
-    def _pages(self, operation: str, below: str) -> Iterator[Answer]:
+    def _source(self, name: str, tag: str) -> dict[str, Any]:
+        """What a copy is made of, and its condition; a store without tags has none."""
+        where = {"CopySource": {"Bucket": self._place.bucket, "Key": self._key(name)}}
+        return {**where, "CopySourceIfMatch": f'"{tag}"'} if tag else where
+
+    def _pages(
+        self,
+        operation: str,
+        told: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+        **words: str,
+    ) -> Iterator[Answer]:
         paginator = self._clients.inner().get_paginator(operation)
         pages = iter(
             paginator.paginate(
                 Bucket=self._place.bucket,
-                Prefix=self._key(below),
+                **words,
                 PaginationConfig={"PageSize": self._page},
             )
         )
         while True:
-            with told_as_storage_errors():
+            with told_as_storage_errors(), told():
                 page = next(pages, None)
             if page is None:
                 return
@@ -294,4 +372,14 @@ def _told_when_gone() -> Generator[None]:
     except ClientError as error:
         if code_of(error) == "NoSuchUpload" or status_of(error) == _NOT_FOUND:
             raise UploadGoneError from error
+        raise
+
+
+@contextlib.contextmanager
+def _told_when_missing() -> Generator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if code_of(error) in _MISSING:
+            raise BlobMissingError from error
         raise

@@ -11,12 +11,16 @@ import attrs
 import botocore.session
 from botocore.config import Config
 
-from repocore_s3.settings import Addressing, S3Settings
+from repocore_s3.settings import Addressing, Checksums, S3Settings
 
 __all__ = ["Clients"]
 
 #: What stores want that have no regions.
 _REGION: Final = "us-east-1"
+
+
+#: An end point, and when requests to it carry checksums of the newer kind.
+_Kind = tuple[str | None, Checksums]
 
 
 @attrs.define
@@ -26,7 +30,7 @@ class _Process:
     number: int
     lock: threading.Lock = attrs.field(factory=threading.Lock)
     session: Any = None
-    clients: dict[str | None, Any] = attrs.field(factory=dict[str | None, Any])
+    clients: dict[_Kind, Any] = attrs.field(factory=dict["_Kind", Any])
 
 
 class Clients:
@@ -41,26 +45,34 @@ class Clients:
 
     def inner(self) -> Any:
         """The client of the server's own requests."""
-        return self._client(self._settings.endpoint)
+        return self._client(self._settings.endpoint, self._settings.checksums)
+
+    def plain(self) -> Any:
+        """The same, for uploads that others send the parts of: they know no newer checksums, and
+        an upload that was begun with them would want them.
+        """
+        return self._client(self._settings.endpoint, Checksums.WHEN_REQUIRED)
 
     def outer(self) -> Any:
         """The client that signs what others will ask; it asks nothing itself."""
-        return self._client(self._settings.public_endpoint or self._settings.endpoint)
+        end_point = self._settings.public_endpoint or self._settings.endpoint
+        return self._client(end_point, Checksums.WHEN_REQUIRED)
 
-    def _client(self, end_point: str | None) -> Any:
+    def _client(self, end_point: str | None, checksums: Checksums) -> Any:
+        kind = (end_point, checksums)
         process = self._process
         number = os.getpid()
         if process.number != number:
             process = self._process = _Process(number)
-        client = process.clients.get(end_point)
+        client = process.clients.get(kind)
         if client is None:
             with process.lock:
-                client = process.clients.get(end_point)
+                client = process.clients.get(kind)
                 if client is None:
-                    client = process.clients[end_point] = self._make(process, end_point)
+                    client = process.clients[kind] = self._make(process, *kind)
         return client
 
-    def _make(self, process: _Process, end_point: str | None) -> Any:
+    def _make(self, process: _Process, end_point: str | None, checksums: Checksums) -> Any:
         settings = self._settings
         if process.session is None:
             process.session = _session(settings)
@@ -72,7 +84,7 @@ class Clients:
             endpoint_url=end_point,
             region_name=region,
             verify=None if settings.ca_bundle is None else str(settings.ca_bundle),
-            config=_config(settings, end_point),
+            config=_config(settings, end_point, checksums),
         )
 
 
@@ -85,7 +97,7 @@ def _session(settings: S3Settings) -> Any:
     return session
 
 
-def _config(settings: S3Settings, end_point: str | None) -> Any:
+def _config(settings: S3Settings, end_point: str | None, checksums: Checksums) -> Any:
     style = settings.addressing
     if style is Addressing.AUTO:
         # botocore's own "auto" signs URLs for a host of AWS that sends clients on to the region.
@@ -99,7 +111,7 @@ def _config(settings: S3Settings, end_point: str | None) -> Any:
         read_timeout=settings.timeout.total_seconds(),
         retries={"mode": "standard", "total_max_attempts": settings.retries + 1},
         max_pool_connections=settings.pool,
-        request_checksum_calculation=settings.checksums.value,
+        request_checksum_calculation=checksums.value,
         response_checksum_validation="when_required",
         tcp_keepalive=True,
         user_agent_extra=f"repocore/{version('repocore')}",

@@ -39,17 +39,36 @@ class ObjectReader(io.RawIOBase):
         self, bucket: Bucket, name: str, opened: Opened, *, retries: int, digest: str | None
     ) -> None:
         super().__init__()
-        self._bucket = bucket
-        self._name = name
+        #: Where it lies, and how it is called there.
+        self.bucket = bucket
+        self.name = name
         self._opened: Opened | None = opened
         self._first = opened.start
         self._stop = opened.stop
         self._known = (opened.size, opened.tag)
         self._retries = retries
         self._position = opened.start
-        whole = opened.start == 0 and opened.stop == opened.size
-        self._digest = digest if whole else None
+        #: Whether it is all of the object.
+        self.whole = opened.start == 0 and opened.stop == opened.size
+        self._digest = digest if self.whole else None
         self._sum = hashlib.sha256()
+
+    @property
+    def size(self) -> int:
+        """The bytes of the whole object."""
+        return self._known[0]
+
+    @property
+    def tag(self) -> str:
+        """What the store calls its content."""
+        return self._known[1]
+
+    def again(self) -> ObjectReader:
+        """The same object from its start, by another reader; raises `StorageError`."""
+        opened = self.bucket.open(self.name)
+        if opened is None or (opened.size, opened.tag) != self._known:
+            raise StorageError(_OTHER)
+        return ObjectReader(self.bucket, self.name, opened, retries=self._retries, digest=None)
 
     def readable(self) -> bool:
         """Yes."""
@@ -115,7 +134,7 @@ class ObjectReader(io.RawIOBase):
             return b""
 
     def _reopen(self) -> Opened:
-        opened = self._bucket.open(self._name, self._position, self._stop)
+        opened = self.bucket.open(self.name, self._position, self._stop)
         if opened is None or (opened.size, opened.tag) != self._known:
             raise StorageError(_OTHER)
         return opened

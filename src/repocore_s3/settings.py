@@ -84,6 +84,32 @@ class S3Settings:
             "one file; otherwise the server passes the bytes on."
         ),
     )
+    direct_uploads: bool = attrs.field(
+        default=False,
+        metadata=says(
+            "Whether clients that can may send large files to the store themselves, by URLs that "
+            "are signed for them; the server then reads them back."
+        ),
+    )
+    direct_smallest: int = attrs.field(
+        default=32 << 20,
+        metadata=says(
+            "The smallest file that is sent so.",
+            check=_positive,
+            size=True,
+        ),
+    )
+    direct_lifetime: timedelta = attrs.field(
+        default=timedelta(hours=1),
+        metadata=says(
+            "How long each of these URLs works; seven days at most. A client asks for new ones.",
+            check=_positive,
+        ),
+    )
+    direct_unfinished: int = attrs.field(
+        default=100,
+        metadata=says("Files that one account may be sending so.", check=_positive),
+    )
     region: str | None = attrs.field(
         default=None,
         metadata=says(
@@ -206,8 +232,8 @@ class S3Settings:
             yield "the file of `ca_bundle` is not there"
         if self.spool is not None and not self.spool.is_dir():
             yield "the folder of `spool` is not there"
-        if self.public_endpoint is not None and not self.redirect:
-            yield "`public_endpoint` wants `redirect = true`"
+        if self.public_endpoint is not None and not (self.redirect or self.direct_uploads):
+            yield "`public_endpoint` wants `redirect = true` or `direct_uploads = true`"
 
 
 @attrs.frozen

@@ -11,10 +11,13 @@ from urllib.parse import quote
 
 from repocore.errors import BlobMissingError
 from repocore.model import BlobKey
+from repocore.ports import BlobWriter, DirectUpload, Received
 from repocore_s3.bucket import Bucket
 from repocore_s3.clients import Clients
+from repocore_s3.linking import LinkedWriter
 from repocore_s3.probing import PROBES, Capabilities, probe
 from repocore_s3.reading import ObjectReader
+from repocore_s3.receiving import UPLOADS, Receiving
 from repocore_s3.refusals import explained
 from repocore_s3.settings import Place, S3Settings
 from repocore_s3.writing import S3Writer
@@ -22,8 +25,6 @@ from repocore_s3.writing import S3Writer
 __all__ = ["S3Storage", "open_storage"]
 
 _OBJECTS: Final = "sha256/"
-#: Where storages of other kinds kept unfinished bodies, before somebody moved them into a bucket.
-_UPLOADS: Final = "uploads/"
 _BUFFER: Final = 1 << 17
 #: The longest that a signed URL can work.
 _LONGEST: Final = timedelta(days=7)
@@ -56,6 +57,7 @@ class S3Storage:
         self._settings = settings
         #: What the store can do, as far as it was looked at.
         self.capabilities = capabilities or Capabilities()
+        self._receiving = Receiving(bucket, settings)
 
     def writer(self, length: int | None = None) -> S3Writer:
         """Start a body; raises `StorageFullError`, at once where the spool has no space for it,
@@ -68,6 +70,26 @@ class S3Storage:
             length=length,
             tags_are_md5=self.capabilities.md5_tags,
         )
+
+    def link(self, source: BinaryIO, /) -> BlobWriter | None:
+        """A writer of what `receive` has opened, which the store copies; None for other files."""
+        return LinkedWriter.of(source, self._bucket, self._settings, _name)
+
+    def receives(self) -> int | None:
+        """What the settings say."""
+        return self._settings.direct_smallest if self._settings.direct_uploads else None
+
+    def begin(self, owner: str, digest: str, size: int) -> DirectUpload:
+        """Begin an upload in parts, or go on with one; see `Receiving.begin`."""
+        return self._receiving.begin(owner, digest, size)
+
+    def receive(self, owner: str, upload: str) -> Received:
+        """Make an object of the parts, and open it; see `Receiving.receive`."""
+        return self._receiving.receive(owner, upload)
+
+    def forget(self, owner: str, upload: str) -> bool:
+        """Abort the upload, delete the object; see `Receiving.forget`."""
+        return self._receiving.forget(owner, upload)
 
     def open(self, key: BlobKey, start: int = 0, stop: int | None = None) -> BinaryIO:
         """Read an object; raises `BlobMissingError` at once, or `StorageError`.
@@ -109,9 +131,11 @@ class S3Storage:
         else unfinished work has left; returns how many.
         """
         latest = datetime.now(UTC) - older_than
-        uploads = [one for one in self._bucket.uploads(_OBJECTS) if one.at and one.at <= latest]
-        count = sum(self._bucket.abort(one) for one in uploads)
-        for below in (_UPLOADS, PROBES):
+        count = 0
+        for below in (_OBJECTS, UPLOADS):
+            uploads = [one for one in self._bucket.uploads(below) if one.at and one.at <= latest]
+            count += sum(self._bucket.abort(one) for one in uploads)
+        for below in (UPLOADS, PROBES):
             left = [one.name for one in self._bucket.list(below) if one.at <= latest]
             for name in left:
                 self._bucket.delete(name)

@@ -14,6 +14,7 @@ from repocore.registry.files import Files
 from repocore.registry.identities import Identities
 from repocore.registry.jobs import Jobs
 from repocore.registry.permissions import Permissions
+from repocore.registry.receiving import DirectUploads
 from repocore.registry.releases import Releases
 from repocore.registry.repositories import Repositories
 from repocore.registry.retention import Retention
@@ -44,6 +45,11 @@ class Session:
     def files(self) -> Files:
         """The files of its repositories."""
         return Files(self._context)
+
+    @property
+    def uploads(self) -> DirectUploads:
+        """Files that clients send to the storage themselves."""
+        return DirectUploads(self._context)
 
     @property
     def attestations(self) -> Attestations:

@@ -14,7 +14,17 @@ from repocore.catalog import Catalog
 from repocore.config import Settings
 from repocore.logs import request_id
 from repocore.model import BlobKey
-from repocore.ports import BlobWriter, LinkingStorage, Span, SpanKind, Storage, Tracer
+from repocore.ports import (
+    BlobWriter,
+    DirectUpload,
+    LinkingStorage,
+    Received,
+    ReceivingStorage,
+    Span,
+    SpanKind,
+    Storage,
+    Tracer,
+)
 
 __all__ = ["Tracing"]
 
@@ -97,6 +107,8 @@ class Tracing:
         """The storage, whose reads and writes are spans."""
         if self.tracer is None:
             return storage
+        if isinstance(storage, ReceivingStorage):
+            return cast("Storage", _ReceivingStorage(storage, self))
         if isinstance(storage, LinkingStorage):
             return cast("Storage", _LinkingStorage(storage, self))
         return cast("Storage", _Storage(storage, self))
@@ -148,6 +160,29 @@ class _LinkingStorage(_Storage):
     def link(self, source: BinaryIO, /) -> BlobWriter | None:
         linked = cast("LinkingStorage", self._storage).link(source)
         return None if linked is None else _Writer(linked, self._tracing)
+
+
+class _ReceivingStorage(_LinkingStorage):
+    """One that clients send bodies to."""
+
+    @property
+    def _receiving(self) -> ReceivingStorage:
+        return cast("ReceivingStorage", self._storage)
+
+    def receives(self) -> int | None:
+        return self._receiving.receives()
+
+    def begin(self, owner: str, digest: str, size: int) -> DirectUpload:
+        with self._tracing.span("storage begin"):
+            return self._receiving.begin(owner, digest, size)
+
+    def receive(self, owner: str, upload: str) -> Received:
+        with self._tracing.span("storage receive"):
+            return self._receiving.receive(owner, upload)
+
+    def forget(self, owner: str, upload: str) -> bool:
+        with self._tracing.span("storage forget"):
+            return self._receiving.forget(owner, upload)
 
 
 class _Writer:

@@ -22,6 +22,7 @@ from repocore.errors import (
     QuotaExceededError,
     RejectedError,
     RepocoreError,
+    TooLargeError,
 )
 from repocore.http import Readable
 from repocore.logs import carried
@@ -206,6 +207,15 @@ class Uploading:
                 at = micros_at(upload.released_at)
                 change = attrs.evolve(change, released_at=at, yanked=upload.yanked)
             yield staged, change
+
+    def admit(self, address: str, upload: Upload) -> None:
+        """Return if a body of the announced length may come; raises what refuses it before its
+        first byte otherwise.
+        """
+        repository, _, _ = self.writable(address, upload.path)
+        if upload.length is not None and upload.length > self._limit(repository):
+            raise TooLargeError
+        self._check_quota(repository, upload)
 
     def writable(
         self, address: str, path: FilePath, *, named: bool = False

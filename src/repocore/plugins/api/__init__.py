@@ -22,6 +22,7 @@ from repocore.plugins.api import (
     rules,
     statistics,
     tokens,
+    uploads,
 )
 from repocore.plugins.api.pages import Pages
 from repocore.registry import Registry, Session
@@ -33,6 +34,7 @@ _ROOMS = (
     packages,
     releases,
     files,
+    uploads,
     statistics,
     jobs,
     accounts,

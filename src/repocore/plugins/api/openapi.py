@@ -32,6 +32,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "group": "The name of the group.",
     "role": "The name of the role.",
     "number": "The number, as lists have it.",
+    "upload": "The id of the upload.",
 }
 _WHO: Final[Mapping[Admits, str]] = {
     Admits.ANYONE: "For everybody.",

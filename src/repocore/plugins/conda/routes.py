@@ -19,7 +19,7 @@ from repocore.errors import (
     NotAuthenticatedError,
 )
 from repocore.http import FileContent, Request, Response, Route
-from repocore.model import Action, Anonymous, Digest, FilePath
+from repocore.model import Action, Anonymous, Digest, File, FilePath
 from repocore.plugins.conda.channels import is_attestations
 from repocore.plugins.conda.filenames import parse_path
 from repocore.plugins.conda.patch_packages import apply_patch_package, patch_changes
@@ -36,6 +36,8 @@ _ASKED: Final = ("Cache-Control", "no-cache")
 _ETERNAL: Final = ("Cache-Control", "public, immutable, max-age=31536000")
 _ETERNAL_PRIVATE: Final = ("Cache-Control", "private, immutable, max-age=31536000")
 _LATE: Final = ("Warning", '110 - "The newest generation is being made; this is the one before."')
+#: The id of a direct upload that a request completes.
+_UPLOAD: Final = "X-Repocore-Upload"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 
 
@@ -107,17 +109,29 @@ def _put(session: Session, request: Request) -> Response:
     path = FilePath.parse(request.fields["path"])
     if path.name == PATCH_FILE and wants(request, "dry_run"):
         return _rehearse(session, request, path)
-    file = session.files.put(
+    file = _stored(session, request, path)
+    apply_patch_package(session, request.repository, file)
+    made = Response.json({"path": str(file.path), "sha256": file.digest, "size": file.size}, 201)
+    return Response(201, made.body, (*made.headers, ("Location", f"{request.base_url}/{path}")))
+
+
+def _stored(session: Session, request: Request, path: FilePath) -> File:
+    announced = announced_by(request)
+    overwrite = wants(request, "force") or path.name == PATCH_FILE
+    upload = request.headers.get(_UPLOAD)
+    if upload is not None:
+        # The body is in the storage already, and is read from there.
+        return session.uploads.complete(
+            request.repository, path, upload, announced=announced, overwrite=overwrite
+        )
+    return session.files.put(
         request.repository,
         path,
         request.body,
         length=request.length,
-        announced=announced_by(request),
-        overwrite=wants(request, "force") or path.name == PATCH_FILE,
+        announced=announced,
+        overwrite=overwrite,
     )
-    apply_patch_package(session, request.repository, file)
-    made = Response.json({"path": str(file.path), "sha256": file.digest, "size": file.size}, 201)
-    return Response(201, made.body, (*made.headers, ("Location", f"{request.base_url}/{path}")))
 
 
 def _rehearse(session: Session, request: Request, path: FilePath) -> Response:
