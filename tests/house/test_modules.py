@@ -92,6 +92,8 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "repocore.plugins.conda.zips": "tests/plugins/conda/test_archives.py",
     "repocore.cli.watching": "tests/cli/test_moving.py",
     "repocore.plugins.conda.peeking": "tests/plugins/conda/test_uploading.py",
+    "repocore.plugins.conda.local_packages": "tests/plugins/conda/test_uploading.py",
+    "repocore.plugins.conda.origins": "tests/plugins/conda/test_uploading.py",
     "repocore.plugins.conda.remote_channel": "tests/plugins/conda/test_uploading.py",
     "repocore.plugins.conan.asking": "tests/plugins/conan/test_routes_v2.py",
     "repocore.plugins.conan.logins": "tests/plugins/conan/test_legacy.py",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -182,14 +182,17 @@ def upload(  # noqa: PLR0913 - its options
         from repocore.plugins.conda.uploading import store_files, upload_files  # noqa: PLC0415
     if "://" in channel:
         remote = RemoteChannel(channel, token or _token(token_env))
-        outcomes = upload_files(remote, files, force=force, parallel=parallel)
-        _report(state, files, outcomes)
+        _report(
+            state,
+            files,
+            lambda say: upload_files(remote, files, force=force, parallel=parallel, say=say),
+        )
         return
     with state.session() as session:
         address = channel_address(channel)
         session.repositories.get(address)
         outcomes = store_files(session, address, files, force=force, workers=parallel)
-        _report(state, files, outcomes)
+        _report(state, files, lambda _: outcomes)
 
 
 def _token(variable: str | None) -> str | None:
@@ -200,12 +203,17 @@ def _token(variable: str | None) -> str | None:
     return found
 
 
-def _report(state: State, files: Sequence[Path], outcomes: Iterator[Outcome]) -> None:
+def _report(
+    state: State,
+    files: Sequence[Path],
+    run: Callable[[Callable[[str], object]], Iterator[Outcome]],
+) -> None:
+    """Show what becomes of files; ``run`` sends them, and tells how far large ones are."""
     counts = {"uploaded": 0, "known": 0, "failed": 0, "bytes": 0}
     failed: list[dict[str, str]] = []
     with watched(state) as bar:
         bar.start(len(files), "Uploading packages")
-        for outcome in outcomes:
+        for outcome in run(lambda text: bar.log(printable(text))):
             bar.advance()
             counts[outcome.sent.value] += 1
             counts["bytes"] += outcome.size if outcome.sent.value == "uploaded" else 0

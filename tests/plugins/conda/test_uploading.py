@@ -17,7 +17,7 @@ from static_channel import StaticChannel, package
 import repocore
 from repocore.config import Settings
 from repocore.errors import RejectedError
-from repocore.plugins.conda import remote_channel
+from repocore.plugins.conda import origins
 from repocore.plugins.conda.remote_channel import RemoteChannel
 from repocore.plugins.conda.uploading import Outcome, Sent, store_files, upload_files
 from repocore_web import create_app
@@ -281,9 +281,9 @@ def test_a_proxy_of_the_environment_is_asked(files, monkeypatch) -> None:
     """For the whole URL; hosts that it is not for are asked themselves."""
     with scripted_server({"HEAD": [NOTHING], "PUT": [(201, {})]}) as server:
         monkeypatch.setattr(
-            remote_channel, "getproxies", lambda: {"http": f"http://127.0.0.1:{server.port}"}
+            origins, "getproxies", lambda: {"http": f"http://127.0.0.1:{server.port}"}
         )
-        monkeypatch.setattr(remote_channel, "proxy_bypass", lambda host: host == "near.example")
+        monkeypatch.setattr(origins, "proxy_bypass", lambda host: host == "near.example")
         [found] = sent("http://far.example/conda/main", files[:1])
         assert found.sent is Sent.UPLOADED
         assert server.asked[0].path == f"http://far.example:80/conda/main/linux-64/{ZLIB}"

@@ -6,8 +6,6 @@ repeated.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import random
 import time
 from collections import deque
@@ -23,11 +21,12 @@ import attrs
 from repocore.errors import RejectedError, RepocoreError
 from repocore.model import File, FilePath
 from repocore.plugins.conda.channel_tree import TreeFile
+from repocore.plugins.conda.direct_uploads import DirectUploads
 from repocore.plugins.conda.filenames import PackageFile
-from repocore.plugins.conda.limits import ArchiveLimits
+from repocore.plugins.conda.local_packages import LocalPackage
+from repocore.plugins.conda.origins import Answer
 from repocore.plugins.conda.patch_packages import apply_patch_package
-from repocore.plugins.conda.peeking import subdir_of
-from repocore.plugins.conda.remote_channel import Answer, RemoteChannel
+from repocore.plugins.conda.remote_channel import RemoteChannel
 from repocore.registry import Session, Upload
 
 __all__ = ["Outcome", "Sent", "store_files", "upload_files"]
@@ -83,12 +82,15 @@ def upload_files(
     force: bool = False,
     parallel: int = 4,
     sleep: Callable[[float], object] = time.sleep,
+    say: Callable[[str], object] = lambda _: None,
 ) -> Iterator[Outcome]:
     """Send files, ``parallel`` at a time; yields each when it is through, in their order.
 
-    A file that fails keeps no other from being sent.  Raises nothing of its own.
+    Large ones go to the server's storage where it offers that, and ``say`` is told now and then
+    how far they are.  A file that fails keeps no other from being sent.  Raises nothing of its own.
     """
-    work = _Sending(channel, force, sleep)
+    direct = DirectUploads(channel, parallel, sleep=sleep, say=say)
+    work = _Sending(channel, direct, force, sleep)
     waiting: deque[Future[Outcome]] = deque()
     with ThreadPoolExecutor(parallel, thread_name_prefix="repocore-send") as pool:
         try:
@@ -101,6 +103,7 @@ def upload_files(
         finally:
             for future in waiting:
                 future.cancel()
+            direct.close()
     channel.close()
 
 
@@ -109,13 +112,14 @@ class _Sending:
     """Sending one file after another."""
 
     channel: RemoteChannel
+    direct: DirectUploads
     force: bool
     sleep: Callable[[float], object]
 
     def send(self, path: Path) -> Outcome:
         """Send a file, and try again what may do better."""
         try:
-            package = _Package.at(path)
+            package = LocalPackage.at(path)
             last = self._tried(package)
             for turn in range(1, _TRIES):
                 if isinstance(last, Sent):
@@ -132,7 +136,7 @@ class _Sending:
         except OSError as error:
             return Outcome(path.name, Sent.FAILED, reason=f"{error.strerror or error}.")
 
-    def _tried(self, package: _Package) -> Sent | Answer | OSError:
+    def _tried(self, package: LocalPackage) -> Sent | Answer | OSError:
         """One try; an answer or an error where another one may do better."""
         try:
             answer = self.channel.ask(package.where)
@@ -141,10 +145,7 @@ class _Sending:
             if answer.status == 200 and not self.force:  # noqa: PLR2004 - the same
                 raise _Failed(f"It is published with other bytes. {_ADVICE[409]}")
             if answer.status in {200, 404}:
-                with package.path.open("rb") as body:
-                    answer = self.channel.put(
-                        package.where, body, package.size, package.digest, force=self.force
-                    )
+                answer = self.direct.put(package, force=self.force) or self._put(package)
         except (ConnectionError, TimeoutError) as error:
             return error
         if answer.status in _CREATED:
@@ -153,27 +154,11 @@ class _Sending:
             return answer
         raise _Failed(_why(answer))
 
-
-@attrs.frozen
-class _Package:
-    """A package file, its path in the channel, its size and sha256."""
-
-    path: Path
-    where: str
-    size: int
-    digest: str
-
-    @classmethod
-    def at(cls, path: Path) -> _Package:
-        """Look at a file; raises `RejectedError` for what is no package, and `OSError`."""
-        file = PackageFile.parse(path.name)
-        with path.open("rb") as stream:
-            size = stream.seek(0, os.SEEK_END)
-            stream.seek(0)
-            subdir = subdir_of(stream, size, file, ArchiveLimits())
-            stream.seek(0)
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        return cls(path, str(file.path(subdir)), size, digest)
+    def _put(self, package: LocalPackage) -> Answer:
+        with package.path.open("rb") as body:
+            return self.channel.put(
+                package.where, body, package.size, package.digest, force=self.force
+            )
 
 
 def _wait(turn: int, last: Answer | OSError) -> float:
