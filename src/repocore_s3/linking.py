@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO, Final, Self, cast
 
-from repocore.errors import StorageError
+from repocore.errors import BlobMissingError, StorageError
 from repocore.model import BlobKey
 from repocore_s3.bucket import Bucket, Found, SentPart
 from repocore_s3.reading import ObjectReader
@@ -78,9 +78,8 @@ class LinkedWriter:
             self._bucket.copy(self._source.name, self._object.tag, name)
         else:
             self._copy_parts(name)
-        found = self._bucket.find(name) if self._settings.verify else self._object
-        if found is None or found.size != self._object.size:
-            raise StorageError(_OTHER)
+        if self._settings.verify:
+            self._verify(name)
         self._names.add(name)
 
     def abort(self) -> None:
@@ -90,6 +89,14 @@ class LinkedWriter:
     def _require(self) -> None:
         if self._over:
             raise StorageError(_ENDED)
+
+    def _verify(self, name: str) -> None:
+        """Ask for both: a store may ignore the condition of a copy."""
+        source, copied = self._bucket.find(self._source.name), self._bucket.find(name)
+        if source is None:
+            raise BlobMissingError
+        if source != self._object or copied is None or copied.size != source.size:
+            raise StorageError(_OTHER)
 
     def _copy_parts(self, name: str) -> None:
         size = self._object.size
