@@ -10,13 +10,14 @@ from typing import Any
 
 import attrs
 import pytest
+from direct_uploads import ReceivingMemory
 from recording_tracer import RecordingTracer
 
 import repocore
 from repocore.config import LogSettings, Settings, TracingSettings
 from repocore.errors import FileMissingError
 from repocore.logs import current, noted
-from repocore.ports import JobHandler, LinkingStorage, SpanKind
+from repocore.ports import JobHandler, LinkingStorage, ReceivingStorage, SpanKind
 from repocore.registry import Tracing, UpstreamClient
 from repocore.testing.fakes import MemoryStorage
 
@@ -180,6 +181,7 @@ def test_a_storage_stays_what_it_is(tracer):
 
     watched = Tracing(None, tracer).watch_storage(Linking())
     assert isinstance(watched, LinkingStorage)
+    assert not isinstance(watched, ReceivingStorage)
     assert watched.link(None) is None
     writer = watched.link(io.BytesIO())
     writer.write(b"x")
@@ -188,6 +190,21 @@ def test_a_storage_stays_what_it_is(tracer):
     with Tracing(None, tracer).span("all", root=True):
         watched.delete(repocore.BlobKey.make("0" * 64))
     assert tracer.named("storage delete")
+
+
+def test_a_storage_that_receives_still_does(tracer):
+    """And each of its requests is a span."""
+    storage = ReceivingMemory()
+    watched = Tracing(None, tracer).watch_storage(storage)
+    assert isinstance(watched, ReceivingStorage)
+    assert watched.receives() == storage.smallest
+    with Tracing(None, tracer).span("all", root=True):
+        upload = watched.begin("ann", "0" * 64, 4).id
+        storage.arrive(upload, b"tide")
+        assert watched.receive("ann", upload).content.read() == b"tide"
+        assert watched.forget("ann", upload)
+    for name in ("begin", "receive", "forget"):
+        assert tracer.named(f"storage {name}")
 
 
 def test_without_a_tracer_nothing_is_wrapped():

@@ -247,8 +247,9 @@ def test_signed_urls_take_one_part_and_end(real_store, monkeypatch):
     made = auth.get_current_datetime
     with monkeypatch.context() as patch:
         patch.setattr(auth, "get_current_datetime", lambda: made() - timedelta(days=1))
-        late = storage.begin(ANN, *known()).parts[0]
-    assert send(late, CONTENT[:PART]) == 403
+        [begun] = storage._bucket.uploads(f"uploads/{ANN}/")
+        url = storage._bucket.part_url(begun, 1, PART, 3600)
+    assert send(attrs.evolve(first, url=url), CONTENT[:PART]) == 403
     for part in (first, second, last):
         assert send(part, CONTENT[part.start : part.stop]) == 200
     storage.receive(ANN, upload.id).content.close()

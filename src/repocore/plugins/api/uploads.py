@@ -14,7 +14,7 @@ import attrs
 
 from repocore.http import Admits, Request, Response, Route
 from repocore.model import Action, Digest
-from repocore.plugins.api.answering import plain, require_account
+from repocore.plugins.api.answering import plain, require_account, tagged
 from repocore.plugins.api.describing import route
 from repocore.plugins.api.reading import read_body
 from repocore.ports import DirectPart, DirectUpload
@@ -106,10 +106,10 @@ def routes() -> Iterable[Route[Session]]:
     yield route("DELETE", "uploads/{upload}", forget, Admits.ONESELF, answers={204: None})
 
 
-def offer(session: Session, request: Request) -> Response:  # noqa: ARG001 - as handlers are called
+def offer(session: Session, request: Request) -> Response:
     """Tell which files may be sent to the storage itself."""
     require_account(session)
-    return Response.json(plain(OfferView(smallest=session.uploads.smallest)))
+    return tagged(request, OfferView(smallest=session.uploads.smallest))
 
 
 def begin(session: Session, request: Request) -> Response:
@@ -121,8 +121,7 @@ def begin(session: Session, request: Request) -> Response:
         size=wanted.size,
         digest=Digest("sha256", wanted.sha256.lower()),
     )
-    made = Response.json(plain(DirectUploadView.of(upload)), 201)
-    return Response(201, made.body, (*made.headers, ("Cache-Control", "no-store")))
+    return Response.json(plain(DirectUploadView.of(upload)), 201)
 
 
 def forget(session: Session, request: Request) -> Response:
