@@ -110,6 +110,18 @@ def test_clients_of_others_have_their_own_end_point():
     assert alone.outer() is alone.inner()
 
 
+def test_parts_of_others_carry_no_newer_checksums():
+    """Neither the upload that they are of, nor what is signed for them."""
+    clients = Clients(S3Settings(endpoint=OURS, checksums=Checksums.WHEN_SUPPORTED, **KEYS))
+    for client, wanted in (
+        (clients.inner(), "when_supported"),
+        (clients.plain(), "when_required"),
+        (clients.outer(), "when_required"),
+    ):
+        assert client.meta.config.request_checksum_calculation == wanted
+    assert clients.plain() is clients.outer()
+
+
 def test_private_certificates(tmp_path: Path):
     """Their file is what connections are verified with."""
     bundle = tmp_path / "ca.pem"

@@ -245,9 +245,9 @@ def test_signed_urls_take_one_part_and_end(real_store, monkeypatch):
     elsewhere = attrs.evolve(first, url=first.url.replace("uploads/", "sha256/"))
     assert send(elsewhere, CONTENT[:PART]) == 403
     made = auth.get_current_datetime
+    [begun] = storage._bucket.uploads(f"uploads/{ANN}/")
     with monkeypatch.context() as patch:
         patch.setattr(auth, "get_current_datetime", lambda: made() - timedelta(days=1))
-        [begun] = storage._bucket.uploads(f"uploads/{ANN}/")
         url = storage._bucket.part_url(begun, 1, PART, 3600)
     assert send(attrs.evolve(first, url=url), CONTENT[:PART]) == 403
     for part in (first, second, last):

@@ -22,6 +22,10 @@ storage = "s3://harbour/tide"
 endpoint = "https://s3.example:9000"
 public_endpoint = "https://files.example"
 redirect = true
+direct_uploads = true
+direct_smallest = "64 MiB"
+direct_lifetime = "10m"
+direct_unfinished = 9
 region = "eu-north-1"
 access_key = { env = "KEY" }
 secret_key = { file = "secret" }
@@ -74,6 +78,10 @@ def test_every_setting_is_taken(files):
         endpoint="https://s3.example:9000",
         public_endpoint="https://files.example",
         redirect=True,
+        direct_uploads=True,
+        direct_smallest=64 << 20,
+        direct_lifetime=timedelta(minutes=10),
+        direct_unfinished=9,
         region="eu-north-1",
         access_key=Secret("high-water"),
         secret_key=Secret("deep-water"),
@@ -113,6 +121,7 @@ def test_nothing_is_needed(tmp_path):
     assert made.endpoint is None
     assert not made.access_key
     assert not made.redirect
+    assert not made.direct_uploads
 
 
 def test_every_mistake_is_told_at_once():
@@ -127,12 +136,20 @@ def test_every_mistake_is_told_at_once():
         "retries = -1\n"
         'timeout = "0s"\n'
         'secret = "x"\n'
-        "redirect = 1\n",
+        "redirect = 1\n"
+        "direct_uploads = 1\n"
+        "direct_smallest = 0\n"
+        'direct_lifetime = "0s"\n'
+        "direct_unfinished = 0\n",
     )
     assert [problem.partition(":")[0].removeprefix("plugins.s3.") for problem in told] == [
         "endpoint",
         "public_endpoint",
         "redirect",
+        "direct_uploads",
+        "direct_smallest",
+        "direct_lifetime",
+        "direct_unfinished",
         "addressing",
         "timeout",
         "retries",
@@ -154,6 +171,7 @@ def test_every_mistake_is_told_at_once():
         ('ca_bundle = "gone.pem"', "the file of `ca_bundle` is not there"),
         ('spool = "gone"', "the folder of `spool` is not there"),
         ('public_endpoint = "https://files.example"', "wants `redirect = true`"),
+        ('public_endpoint = "https://files.example"', "or `direct_uploads = true`"),
         ('endpoint = "https://s3.example/?a=b"', "without ? and #"),
     ],
 )
