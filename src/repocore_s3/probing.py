@@ -16,7 +16,7 @@ from repocore.errors import BlobMissingError, ConfigurationError, StorageError, 
 from repocore_s3.bucket import Bucket
 from repocore_s3.refusals import explained, status_of
 
-__all__ = ["PROBES", "Capabilities", "probe"]
+__all__ = ["PROBES", "Capabilities", "probe", "probe_uploads"]
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +28,7 @@ _WRONG_MD5: Final = hashlib.md5(b"ebb", usedforsecurity=False).digest()
 _WRONG_SHA256: Final = {"ChecksumSHA256": "A" * 43 + "="}
 #: What a body with another checksum is refused with.
 _SPOILT: Final = frozenset({400, 422})
+_FORBIDDEN: Final = 403
 _PRECONDITION_FAILED: Final = 412
 _NO_ANSWER: Final = -1
 
@@ -86,6 +87,28 @@ def probe(bucket: Bucket, *, writable: bool) -> Capabilities:
     if capabilities.lacking:
         _log.info("the object store lacks: %s", ", ".join(capabilities.lacking))
     return capabilities
+
+
+def probe_uploads(bucket: Bucket) -> None:
+    """Begin an upload in parts as of a client, list its parts, and abort it.
+
+    Raises as `probe` does.
+    """
+    with explained("beginning an upload"):
+        upload = bucket.begin(f"{PROBES}{int(time.time())}-{secrets.token_hex(16)}", plain=True)
+    try:
+        list(bucket.parts(upload))
+    except StorageError as error:
+        if error.__cause__ is not None and status_of(error.__cause__) == _FORBIDDEN:
+            message = (
+                "plugins.s3: direct_uploads: the credentials may not list the parts of an upload; "
+                "grant ListMultipartUploadParts"
+            )
+            raise ConfigurationError(problems=(message,)) from error
+        raise
+    finally:
+        with contextlib.suppress(StorageError):
+            bucket.abort(upload)
 
 
 def _probe_writing(bucket: Bucket, first: str, second: str) -> Capabilities:

@@ -15,7 +15,7 @@ from repocore.ports import BlobWriter, DirectUpload, Received
 from repocore_s3.bucket import Bucket
 from repocore_s3.clients import Clients
 from repocore_s3.linking import LinkedWriter
-from repocore_s3.probing import PROBES, Capabilities, probe
+from repocore_s3.probing import PROBES, Capabilities, probe, probe_uploads
 from repocore_s3.reading import ObjectReader
 from repocore_s3.receiving import UPLOADS, Receiving
 from repocore_s3.refusals import explained
@@ -40,6 +40,8 @@ def open_storage(place: Place, settings: S3Settings, *, writable: bool = True) -
         clients.inner()
     bucket = Bucket(clients, place, settings)
     found = probe(bucket, writable=writable) if settings.probe else Capabilities()
+    if settings.probe and settings.direct_uploads and writable:
+        probe_uploads(bucket)
     return S3Storage(bucket, settings, found)
 
 
@@ -132,7 +134,7 @@ class S3Storage:
         """
         latest = datetime.now(UTC) - older_than
         count = 0
-        for below in (_OBJECTS, UPLOADS):
+        for below in (_OBJECTS, UPLOADS, PROBES):
             uploads = [one for one in self._bucket.uploads(below) if one.at and one.at <= latest]
             count += sum(self._bucket.abort(one) for one in uploads)
         for below in (UPLOADS, PROBES):

@@ -13,8 +13,9 @@ from repocore.config import Secret
 from repocore.errors import ConfigurationError, StorageError
 from repocore_s3.bucket import Bucket
 from repocore_s3.clients import Clients
-from repocore_s3.probing import Capabilities, probe
+from repocore_s3.probing import Capabilities, probe, probe_uploads
 from repocore_s3.settings import Place
+from repocore_s3.storage import open_storage
 
 
 def refused(bucket, writable=True):
@@ -198,3 +199,35 @@ def test_wrong_credentials(real_store):
         problem = refused(bucket)
         assert "key" in problem or "credentials" in problem
         assert str(real_store.settings.secret_key) not in problem
+
+
+def test_direct_uploads_are_tried_at_start(store):
+    """Nothing is left of it; without them nothing is begun."""
+    corner = store.place()
+    probe_uploads(corner.bucket)
+    assert list(corner.bucket.uploads("")) == []
+    with rapids(store.settings.endpoint) as way:
+        settings = attrs.evolve(corner.settings, endpoint=way.address)
+        open_storage(corner.place, settings)
+        assert not any("uploads" in one.path for one in way.exchanges)
+        open_storage(corner.place, attrs.evolve(settings, direct_uploads=True), writable=False)
+        assert not any("uploads" in one.path for one in way.exchanges)
+        open_storage(corner.place, attrs.evolve(settings, direct_uploads=True))
+        assert any("uploads" in one.path for one in way.exchanges)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "words"),
+    [
+        (Fault("GET", "uploadId", status=403, code="AccessDenied"), ConfigurationError, "grant"),
+        (Fault("POST", "uploads", status=403, code="AccessDenied"), ConfigurationError, "PutObj"),
+        (Fault("GET", "uploadId", status=503), StorageError, "too much to do"),
+    ],
+)
+def test_what_direct_uploads_lack_is_told(moto, fault, error, words):
+    """The permission that they need besides; nothing is left behind."""
+    with rapids(moto.settings.endpoint, fault) as way:
+        corner = moto.place(endpoint=way.address, retries=0)
+        with pytest.raises(error, match=words):
+            probe_uploads(corner.bucket)
+        assert list(corner.bucket.uploads("")) == []
