@@ -111,14 +111,17 @@ def postgres(session: nox.Session) -> None:
 
 @nox.session
 def s3(session: nox.Session) -> None:
-    """Run what touches object stores on the real one that REPOCORE_TEST_S3 names.
+    """Run what touches object stores, and real clients, on the store that REPOCORE_TEST_S3 names.
 
-    Its value is a URL, http://KEY:SECRET@host:port/bucket?region=NAME, percent-encoded.
+    Its value is a URL, http://KEY:SECRET@host:port/bucket?region=NAME, percent-encoded.  Servers of
+    the clients keep their catalogs in PostgreSQL.
     """
     session.install("-e", PROJECT)
     if not os.environ.get("REPOCORE_TEST_S3"):
         session.error("REPOCORE_TEST_S3 names no object store: http://KEY:SECRET@host:port/bucket")
-    session.run("pytest", "-n", WORKERS, "-m", "", "tests/s3", *session.posargs)
+    session.env["REPOCORE_TEST_POSTGRES"] = os.environ.get("REPOCORE_TEST_POSTGRES") or "require"
+    session.env["REPOCORE_TEST_VENVS"] = f"{session.create_tmp()}/older"
+    session.run("pytest", "-n", WORKERS, "-m", "s3 or clients", *session.posargs)
 
 
 @nox.session

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import uuid
 from collections.abc import Generator, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,11 @@ from loopback import only_loopback
 from postgres_cluster import Databases, NoPostgresError, databases
 
 from repocore.catalog import Catalog
+from repocore.config import PluginSettings, Settings
 from repocore.registry import passwords
+
+# Without the extra [s3] nothing is stored in objects here.
+pytest_plugins = ["object_stores"] if find_spec("botocore") else []
 
 # Shared cores make time a poor judge: there is no deadline, and slow data is not an error.
 PROFILE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
@@ -46,6 +50,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         # What runs on PostgreSQL runs on SQLite as well, and is traced there.
         if UNTRACED & {*inside} or item.get_closest_marker("postgres"):
             item.add_marker(pytest.mark.no_cover)
+        if inside[:1] == ("s3",):
+            item.add_marker(pytest.mark.s3)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -156,9 +162,25 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         yield url
 
 
-@pytest.fixture(params=["memory", "disk"])
-def storage_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty storage: in memory under a name of its own, or on disk."""
-    if request.param == "memory":
-        return f"memory://{uuid.uuid4().hex}"
-    return str(tmp_path / "blobs")
+@pytest.fixture(
+    scope="module",
+    params=[
+        "sqlite-disk",
+        pytest.param("postgres-s3", marks=[pytest.mark.postgres, pytest.mark.s3]),
+    ],
+)
+def deployment(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Settings]:
+    """What one server has, and what a fleet has: where a module's registry keeps everything."""
+    folder = tmp_path_factory.mktemp("registry")
+    if request.param == "sqlite-disk":
+        yield Settings(data=folder)
+        return
+    if not find_spec("botocore"):
+        pytest.skip("no botocore is installed: pip install 'repocore[s3]'")
+    corner = request.getfixturevalue("store").place()
+    server: Databases = request.getfixturevalue("postgres_databases")
+    with server.fresh(request.getfixturevalue("postgres_tables")) as url:
+        plugins = PluginSettings(tables={"s3": corner.table()})
+        yield Settings(data=folder, catalog=url, storage=corner.url, plugins=plugins)

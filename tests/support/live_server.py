@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
+from postgres_cluster import databases
+from s3_stores import store_at
 
 ADMIN = "high-water"
 REPOCORE = (sys.executable, "-m", "repocore")
@@ -87,7 +89,31 @@ def live_server(
 
     Raises AssertionError with the log when the server does not come up.
     """
-    server = LiveServer(data=data, port=port or free_port())
+    with fleet_settings(data):
+        yield from _serve(LiveServer(data=data, port=port or free_port()), token_seconds)
+
+
+@contextmanager
+def fleet_settings(data: Path) -> Generator[None]:
+    """Where a real object store is named, a server keeps its blobs there, and its catalog in
+    PostgreSQL; a test that has written settings of its own keeps to them.
+    """
+    url, file = os.environ.get("REPOCORE_TEST_S3"), data / "repocore.toml"
+    if not url or file.exists():
+        yield
+        return
+    corner = store_at(url, real=True).place()
+    with databases(os.environ.get("REPOCORE_TEST_POSTGRES")) as server, server.fresh() as catalog:
+        lines = [f"catalog = {json.dumps(catalog)}", f"storage = {json.dumps(corner.url)}"]
+        lines += ["", "[plugins.s3]"]
+        lines += [f"{name} = {json.dumps(value)}" for name, value in corner.table().items()]
+        data.mkdir(parents=True, exist_ok=True)
+        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        yield
+
+
+def _serve(server: LiveServer, token_seconds: int | None) -> Generator[LiveServer]:
+    data = server.data
     words = ["serve", "--host", "127.0.0.1", "--port", str(server.port), "--data", str(data)]
     settings = environment(REPOCORE_ADMIN_PASSWORD=ADMIN)
     if token_seconds is not None:

@@ -1,10 +1,8 @@
-"""A registry in memory with a Conan repository, and those who talk to it."""
+"""A registry of each deployment with a Conan repository, and those who talk to it."""
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from conan_protocol import Client
@@ -15,10 +13,8 @@ from repocore.config import Settings
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    folder: Path = tmp_path_factory.mktemp("registry")
-    settings = Settings(data=folder, storage=f"memory://{uuid.uuid4().hex}")
-    with repocore.open_registry(settings=settings) as opened:
+def registry(deployment: Settings) -> Iterator[Registry]:
+    with repocore.open_registry(settings=deployment) as opened:
         yield opened
 
 

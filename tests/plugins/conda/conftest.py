@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -66,10 +64,8 @@ class Quayside:
 
 
 @pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    folder: Path = tmp_path_factory.mktemp("registry")
-    settings = Settings(data=folder, storage=f"memory://{uuid.uuid4().hex}")
-    with repocore.open_registry(settings=settings, plugins=(Gate(),)) as registry:
+def opened(deployment: Settings) -> Iterator[Registry]:
+    with repocore.open_registry(settings=deployment, plugins=(Gate(),)) as registry:
         yield registry
 
 

@@ -35,6 +35,8 @@ _BATCH: Final = 100
 _TRIES: Final = 5
 #: Seconds before the second try; each further one waits twice as long, give or take a half.
 _PAUSE: Final = 0.5
+#: A source of its own: drawing from it disturbs nobody who has seeded the shared one.
+_chance: Final = random.SystemRandom()
 _LONGEST: Final = 60.0
 
 #: Statuses after which the same request may do better.
@@ -163,7 +165,7 @@ class _Sending:
 
 def _wait(turn: int, last: Answer | OSError) -> float:
     asked = last.retry_after if isinstance(last, Answer) else None
-    pause = _PAUSE * 2 ** (turn - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - only to spread senders
+    pause = _PAUSE * 2 ** (turn - 1) * _chance.uniform(0.5, 1.5)
     return min(max(pause, asked or 0), _LONGEST)
 
 
