@@ -139,7 +139,7 @@ def promises(session: nox.Session) -> None:
     """Change channels at random through two servers, for long, and compare all they show."""
     session.install("-e", PROJECT)
     session.env["REPOCORE_TEST_POSTGRES"] = os.environ.get("REPOCORE_TEST_POSTGRES") or "require"
-    session.env.setdefault("REPOCORE_PROMISES", "300")
+    session.env.setdefault("REPOCORE_PROMISES", "60")
     session.run("pytest", "-n", WORKERS, "-m", "", "tests/promises", *session.posargs)
 
 
