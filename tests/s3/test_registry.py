@@ -271,7 +271,7 @@ def test_signed_urls_are_for_one_file_and_end(real_store, monkeypatch):
     assert fetch(url)[0] == 200
     assert fetch(url.replace(str(key), f"{'cd' * 32}.{key.generation}"))[0] == 403
     assert fetch(url.replace("text%2Fplain", "text%2Fhtml"))[0] == 403
-    assert fetch(url.partition("?")[0])[0] == 403
+    assert fetch(url.partition("?")[0])[0] in {400, 401, 403}  # stores differ here
     made = auth.get_current_datetime
     monkeypatch.setattr(auth, "get_current_datetime", lambda: made() - timedelta(hours=1))
     late = storage.url(key, expires=timedelta(seconds=60), **words)

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import tracemalloc
 import zipfile
 from datetime import timedelta
@@ -143,7 +144,10 @@ def test_sweep_aborts_uploads_that_nobody_ended(store):
     corner = store.place()
     upload = corner.bucket.begin(f"sha256/ab/{key_of(b'tide')}")
     corner.bucket.send(upload, 1, b"tide", b"")
-    assert corner.storage().sweep(NOW) == 1
+    until = time.monotonic() + 10
+    while not (swept := corner.storage().sweep(NOW)) and time.monotonic() < until:
+        time.sleep(0.2)  # a store that knows whole seconds may be one ahead
+    assert swept == 1
     assert list(corner.bucket.uploads("")) == []
     assert corner.storage().sweep(NOW) == 0
 
