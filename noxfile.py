@@ -243,6 +243,13 @@ def bench_access(session: nox.Session) -> None:
     session.run("python", "-m", "benchmarks.access", *session.posargs)
 
 
+@nox.session(name="bench-fleet")
+def bench_fleet(session: nox.Session) -> None:
+    """Measure what requests cost on SQLite and PostgreSQL, with one server and with two."""
+    session.install("-e", PROJECT)
+    session.run("python", "-m", "benchmarks.fleet", *session.posargs)
+
+
 @nox.session
 def scale(session: nox.Session) -> None:
     """Search among 50,000 recipes and import 50,000 packages, within the limits that are set."""
