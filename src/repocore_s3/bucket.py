@@ -196,13 +196,13 @@ class Bucket:
                 ExpiresIn=seconds,
             )
 
-    def copy(self, source: str, tag: str, name: str) -> None:
-        """Write an object of the bytes of another, if that still has the tag; up to 5 GiB.
+    def copy(self, source: str, name: str) -> None:
+        """Write an object of the bytes of another; up to 5 GiB.
 
         Raises `BlobMissingError` where the other is gone.
         """
         with told_as_storage_errors(), _told_when_missing():
-            self._call("copy_object", name, **self._source(source, tag), **self._written)
+            self._call("copy_object", name, **self._source(source), **self._written)
 
     # ------------------------------------------------------------------------ uploads in parts
 
@@ -237,8 +237,8 @@ class Bucket:
             for entry in page.get("Parts", ()):
                 yield HeldPart(int(entry["PartNumber"]), int(entry["Size"]), _tag(entry))
 
-    def copy_part(self, upload: Upload, number: int, source: Found, name: str, cut: slice) -> str:
-        """Send bytes of another object as a part, if that still has its tag; the part's tag.
+    def copy_part(self, upload: Upload, number: int, source: str, cut: slice) -> str:
+        """Send bytes of another object as a part; the part's tag.
 
         Raises `BlobMissingError` where the other is gone.
         """
@@ -249,7 +249,7 @@ class Bucket:
                 UploadId=upload.id,
                 PartNumber=number,
                 CopySourceRange=f"bytes={cut.start}-{cut.stop - 1}",
-                **self._source(name, source.tag),
+                **self._source(source),
             )
             return _tag(answer["CopyPartResult"])
 
@@ -302,10 +302,13 @@ class Bucket:
         call = getattr(self._clients.inner(), operation)
         return call(Bucket=self._place.bucket, Key=self._key(name), **more)
 
-    def _source(self, name: str, tag: str) -> dict[str, Any]:
-        """What a copy is made of, and its condition; a store without tags has none."""
-        where = {"CopySource": {"Bucket": self._place.bucket, "Key": self._key(name)}}
-        return {**where, "CopySourceIfMatch": f'"{tag}"'} if tag else where
+    def _source(self, name: str) -> dict[str, Any]:
+        """What a copy is made of.
+
+        It has no condition: stores differ in what they compare with the tag of an object that was
+        sent in parts.  Whoever copies asks for the tag afterwards.
+        """
+        return {"CopySource": {"Bucket": self._place.bucket, "Key": self._key(name)}}
 
     def _pages(
         self,

@@ -27,7 +27,7 @@ _OTHER: Final = "The object store has copied other bytes than it was told; try a
 class LinkedWriter:
     """A body that is an object of the bucket already; it takes no more bytes.
 
-    Each copy has the object's tag as its condition: what was read is what is copied.
+    The object's tag is asked for after each copy: what was read is what is copied.
     """
 
     def __init__(
@@ -75,11 +75,10 @@ class LinkedWriter:
             return
         self._require()
         if self._object.size <= _AT_ONCE:
-            self._bucket.copy(self._source.name, self._object.tag, name)
+            self._bucket.copy(self._source.name, name)
         else:
             self._copy_parts(name)
-        if self._settings.verify:
-            self._verify(name)
+        self._verify(name)
         self._names.add(name)
 
     def abort(self) -> None:
@@ -91,7 +90,7 @@ class LinkedWriter:
             raise StorageError(_ENDED)
 
     def _verify(self, name: str) -> None:
-        """Ask for both: a store may ignore the condition of a copy."""
+        """Ask for both: nobody but the server can write there, and it sees that nobody has."""
         source, copied = self._bucket.find(self._source.name), self._bucket.find(name)
         if source is None:
             raise BlobMissingError
@@ -106,7 +105,7 @@ class LinkedWriter:
 
         def copy(numbered: tuple[int, slice]) -> SentPart:
             number, cut = numbered
-            tag = self._bucket.copy_part(upload, number, self._object, self._source.name, cut)
+            tag = self._bucket.copy_part(upload, number, self._source.name, cut)
             return SentPart(tag, {})
 
         pool = ThreadPoolExecutor(min(self._settings.parallel_parts, len(cuts)))

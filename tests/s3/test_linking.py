@@ -82,7 +82,7 @@ def test_parts_of_a_copy_that_fails_are_not_left(moto, monkeypatch):
 
 @pytest.mark.parametrize("at_once", [PART, 1 << 30])
 def test_only_what_was_read_is_copied(corner, received, monkeypatch, at_once):
-    """Another object under the name, or none; also where a store ignores the condition."""
+    """Not another object under the name, nor none."""
     monkeypatch.setattr(linking, "_AT_ONCE", at_once)
     storage, stream = received
     writer = storage.link(stream)
