@@ -209,6 +209,16 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """Load two servers and two workers for 20 minutes, with faults; nothing may grow."""
+    session.install("-e", PROJECT)
+    session.env["REPOCORE_TEST_POSTGRES"] = os.environ.get("REPOCORE_TEST_POSTGRES") or "require"
+    session.env.setdefault("REPOCORE_SOAK", "1200")
+    session.env.setdefault("REPOCORE_SOAK_FOLDER", f"{session.create_tmp()}/soak")
+    session.run("pytest", "-s", "-m", "soak", "tests/soak", *session.posargs)
+
+
+@nox.session
 def memory(session: nox.Session) -> None:
     """Send bodies of up to 4 GiB up and down, and watch the server's memory."""
     session.install("-e", PROJECT)
