@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from datetime import timedelta
+
 import pytest
 
 import repocore
@@ -36,3 +39,25 @@ def test_verified_secrets_are_bounded(house, monkeypatch: pytest.MonkeyPatch) ->
     for secret in secrets * 2:
         assert house.registry.connect(ApiKey(secret)).principal.name == "ann"
         assert 1 <= len(house.registry._services.book.known.verified) <= 3
+
+
+@pytest.mark.parametrize("hours", [-6, 6])
+def test_a_clock_that_is_set_makes_nobody_remembered_for_longer(
+    house, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """A secret that was verified is verified again within a minute, wherever the clock has gone;
+    and at once where its time has come by the clock of this machine.
+    """
+    house.admin.accounts.add("ann")
+    _, secret = house.admin.accounts.create_token("ann", "ci", lifetime=timedelta(hours=1))
+    house.registry.connect(ApiKey(secret))
+    passed, wall, ticks = 0.0, time.time, time.monotonic
+    monkeypatch.setattr(time, "time", lambda: wall() + hours * 3600)
+    monkeypatch.setattr(time, "monotonic", lambda: ticks() + passed)
+    book, asked = house.registry._services.book, []
+    ask = lambda: asked.append(1) or house.registry.admin()  # noqa: E731
+    book.verify(ApiKey(secret), ask)
+    assert len(asked) == (hours > 0)
+    passed = access._REMEMBERED
+    book.verify(ApiKey(secret), ask)
+    assert len(asked) == 1 + (hours > 0)
