@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import attrs
@@ -106,13 +106,18 @@ def private_cluster(binaries: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def restartable_cluster(binaries: Path, **settings: str) -> Iterator[Cluster]:
-    """Yield a new cluster that may be stopped and started again; gone when the block ends."""
+def restartable_cluster(
+    binaries: Path, within: Sequence[str] = (), **settings: str
+) -> Iterator[Cluster]:
+    """Yield a new cluster that may be stopped and started again; gone when the block ends.
+
+    ``within`` are words that go before those of the server.
+    """
     home = Path(tempfile.mkdtemp(prefix="repocore-postgres-"))
     try:
         _hand_over(home)
         _initialise(binaries, home / "data")
-        cluster = Cluster(binaries, home, free_port(), {**SETTINGS, **settings})
+        cluster = Cluster(binaries, home, free_port(), {**SETTINGS, **settings}, tuple(within))
         cluster.start()
         try:
             yield cluster
@@ -130,6 +135,7 @@ class Cluster:
     home: Path
     port: int
     settings: dict[str, str]
+    within: tuple[str, ...] = ()
     server: subprocess.Popen[bytes] | None = None
 
     @property
@@ -144,7 +150,7 @@ class Cluster:
         command += [f"--port={self.port}", *options]
         with (self.home / "log").open("ab") as log:
             self.server = subprocess.Popen(
-                [*as_owner(), *command], stdout=log, stderr=log, cwd=self.home
+                [*as_owner(), *self.within, *command], stdout=log, stderr=log, cwd=self.home
             )
         _await(self.server, self.url, self.home / "log")
 

@@ -39,11 +39,12 @@ class RestartingPostgres:
 
 
 @contextmanager
-def restarting_postgres() -> Generator[RestartingPostgres]:
+def restarting_postgres(*within: str) -> Generator[RestartingPostgres]:
     """Run a new cluster until the block ends; REPOCORE_TEST_FSYNC=on is for the long forms.
 
+    The server is started within these words: by `env`, say, with variables of its own.
     Raises `NoPostgresError` where none is installed.
     """
     wanted = {**SURE, "fsync": os.environ.get("REPOCORE_TEST_FSYNC", "off")}
-    with restartable_cluster(newest_binaries(), **wanted) as cluster:
+    with restartable_cluster(newest_binaries(), within, **wanted) as cluster:
         yield RestartingPostgres(cluster)

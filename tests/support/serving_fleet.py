@@ -179,13 +179,15 @@ def fleet(
 ) -> Generator[Fleet]:
     """Serve a data folder by several servers, of so many processes each, until the block ends.
 
-    The logs stand beside the folder.  ``more`` are variables of all of them.
+    The logs stand beside the folder.  ``more`` are variables of all of them, in whose values
+    ``{member}`` is the name of each.
     """
     where = ("--data", str(data)) + (("--config", str(settings)) if settings else ())
 
     def member(name: str, words: tuple[str, ...], port: int | None) -> Member:
         log = data.with_name(f"{data.name}-{name}.log")
-        return Member(name, (*words, *where), log, port, more, tuple(prefix))
+        own = {key: value.replace("{member}", name) for key, value in more.items()}
+        return Member(name, (*words, *where), log, port, own, tuple(prefix))
 
     serve = ("serve", "--host", "127.0.0.1", "--workers", str(processes))
     made = Fleet(
