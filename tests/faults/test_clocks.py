@@ -7,7 +7,6 @@ the database.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import os
 import random
@@ -26,7 +25,7 @@ from postgres_cluster import NoPostgresError
 from restarting_postgres import restarting_postgres
 from serving_fleet import Client, Fleet, fleet
 from shifted_clock import NoFakeClockError, ShiftedClock, library
-from tide_uploads import ADDRESS, Log, judge, notes
+from tide_uploads import ADDRESS, Log, judge
 from wsgi_calls import basic
 
 import repocore

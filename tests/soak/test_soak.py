@@ -313,5 +313,3 @@ def test_nothing_grows_and_nothing_fails_but_by_the_faults(
             assert soak.counts["answered"] > SECONDS
     except NoMotoError as problem:
         pytest.skip(str(problem))
-
-

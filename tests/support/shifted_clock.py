@@ -1,8 +1,8 @@
 """Clocks of processes that are set while these run, by libfaketime.
 
 Wall clocks jump, as those of machines do that somebody sets; the monotonic clock, by which programs
-wait, goes on as ever.  Dates of files are left as the machine's, so that after a jump all that is on
-disk is hours too old, or from the future.
+wait, goes on as ever.  Dates of files are left as the machine's, so that after a jump all that is
+on disk is hours too old, or from the future.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class ShiftedClock:
         if self.file.exists():
             # In its place, so that nobody reads half of it, and with its owner.
             shutil.copystat(self.file, beside)
-        os.replace(beside, self.file)
+        beside.replace(self.file)
         self.hours = hours
 
     def told(self) -> float:

@@ -114,7 +114,7 @@ class Soak:
         try:
             owner = Owner(self, client, number)
             while self.going:
-                if client.chance.random() < 0.5:  # noqa: PLR2004
+                if client.chance.random() < 0.5:
                     owner.step()
                 else:
                     self._share(client)
@@ -171,7 +171,7 @@ class PacedClient:
             except NoAnswerError as error:
                 said, status = str(error), None
             else:
-                if reply.status < 500:  # noqa: PLR2004
+                if reply.status < 500:
                     self.soak.count("answered")
                     return reply
                 text = reply.body[:300].decode(errors="replace")
@@ -213,7 +213,7 @@ class Owner:
         """Upload a revision and its package, or read one, or delete the oldest."""
         if len(self.kept) > KEPT:
             self._delete(*self.kept.popleft())
-        elif self.kept and self.client.chance.random() < 0.7:  # noqa: PLR2004
+        elif self.kept and self.client.chance.random() < 0.7:
             self._read()
         else:
             self._upload()

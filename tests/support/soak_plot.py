@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 from xml.sax.saxutils import escape
 
+import attrs
 from soak_watch import Sample
 
 __all__ = ["plot"]
@@ -31,69 +32,74 @@ def plot(samples: Sequence[Sample], windows: Sequence[Window], title: str) -> st
     """The text of an SVG file: resident memory above, open descriptors below."""
     names = sorted({one.process for one in samples})
     until = max((one.seconds for one in samples), default=1.0)
+    drawing = _Drawing(samples, windows, names, until)
     panels = (
         ("resident memory, MiB", [one.resident / _MIB for one in samples]),
         ("open descriptors", [float(one.descriptors) for one in samples]),
     )
     height = _TOP + len(panels) * (_HEIGHT + _GAP) + 40
+    box = f'viewBox="0 0 {_WIDTH} {height}" font-family="sans-serif" font-size="12"'
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
-        'font-family="sans-serif" font-size="12">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {box}>',
         f'<rect width="{_WIDTH}" height="{height}" fill="#ffffff"/>',
         f'<text x="{_LEFT}" y="18" font-size="14">{escape(title)}</text>',
     ]
     for number, (label, values) in enumerate(panels):
-        top = _TOP + number * (_HEIGHT + _GAP)
-        lines += _panel(samples, values, names, windows, until, top, label)
+        lines += drawing.panel(values, _TOP + number * (_HEIGHT + _GAP), label)
     lines += _legend(names, height - 22)
     return "\n".join([*lines, "</svg>", ""])
 
 
-def _panel(
-    samples: Sequence[Sample],
-    values: Sequence[float],
-    names: Sequence[str],
-    windows: Sequence[Window],
-    until: float,
-    top: float,
-    label: str,
-) -> Iterator[str]:
-    step, most = _scale(max(values, default=1.0))
-    bottom, inner = top + _HEIGHT, _HEIGHT - 16
+@attrs.frozen
+class _Drawing:
+    """What all panels have."""
 
-    def x(seconds: float) -> float:
-        return _LEFT + seconds / until * (_WIDTH - _LEFT - _RIGHT)
+    samples: Sequence[Sample]
+    windows: Sequence[Window]
+    names: Sequence[str]
+    until: float
 
-    def y(value: float) -> float:
-        return bottom - value / most * inner
+    def _x(self, seconds: float) -> float:
+        return _LEFT + seconds / self.until * (_WIDTH - _LEFT - _RIGHT)
 
-    for begin, end, kind in windows:
-        width = max(x(min(end, until)) - x(begin), 1)
-        yield (
-            f'<rect x="{x(begin):.1f}" y="{top + 16}" width="{width:.1f}" '
-            f'height="{inner}" fill="{_SHADES[kind]}"/>'
-        )
-    yield f'<text x="{_LEFT}" y="{top + 10}" fill="#444">{label}</text>'
-    for mark in range(int(most / step) + 1):
-        at = y(mark * step)
-        yield (
-            f'<path d="M{_LEFT} {at:.1f}H{_WIDTH - _RIGHT}" stroke="#ddd"/>'
-            f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{mark * step:g}</text>'
-        )
-    every, _ = _scale(until / 60)
-    for mark in range(int(until / 60 / every) + 1):
-        yield (
-            f'<text x="{x(mark * every * 60):.1f}" y="{bottom + 15}" '
-            f'text-anchor="middle">{mark * every:g} min</text>'
-        )
-    series: dict[tuple[str, int], list[str]] = {}
-    for one, value in zip(samples, values, strict=True):
-        points = series.setdefault((one.process, one.pid), [])
-        points.append(f"{x(one.seconds):.1f},{y(value):.1f}")
-    for (name, _), points in series.items():
-        thin = points[:: max(1, len(points) // _POINTS)]
-        colour = _COLOURS[names.index(name) % len(_COLOURS)]
-        yield f'<polyline fill="none" stroke="{colour}" points="{" ".join(thin)}"/>'
+    def panel(self, values: Sequence[float], top: float, label: str) -> Iterator[str]:
+        """A number of each sample, over time."""
+        step, most = _scale(max(values, default=1.0))
+        bottom, inner = top + _HEIGHT, _HEIGHT - 16
+        for begin, end, kind in self.windows:
+            width = max(self._x(min(end, self.until)) - self._x(begin), 1)
+            yield (
+                f'<rect x="{self._x(begin):.1f}" y="{top + 16}" width="{width:.1f}" '
+                f'height="{inner}" fill="{_SHADES[kind]}"/>'
+            )
+        yield f'<text x="{_LEFT}" y="{top + 10}" fill="#444">{label}</text>'
+        for mark in range(round(most / step) + 1):
+            at = bottom - mark * step / most * inner
+            yield (
+                f'<path d="M{_LEFT} {at:.1f}H{_WIDTH - _RIGHT}" stroke="#ddd"/>'
+                f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{mark * step:g}</text>'
+            )
+        yield from self._minutes(bottom + 15)
+        scaled = [bottom - value / most * inner for value in values]
+        yield from self._lines(scaled)
+
+    def _minutes(self, at: float) -> Iterator[str]:
+        every, _ = _scale(self.until / 60)
+        for mark in range(int(self.until / 60 / every) + 1):
+            yield (
+                f'<text x="{self._x(mark * every * 60):.1f}" y="{at}" '
+                f'text-anchor="middle">{mark * every:g} min</text>'
+            )
+
+    def _lines(self, heights: Sequence[float]) -> Iterator[str]:
+        series: dict[tuple[str, int], list[str]] = {}
+        for one, height in zip(self.samples, heights, strict=True):
+            points = series.setdefault((one.process, one.pid), [])
+            points.append(f"{self._x(one.seconds):.1f},{height:.1f}")
+        for (name, _), points in series.items():
+            thin = points[:: max(1, len(points) // _POINTS)]
+            colour = _COLOURS[self.names.index(name) % len(_COLOURS)]
+            yield f'<polyline fill="none" stroke="{colour}" points="{" ".join(thin)}"/>'
 
 
 def _legend(names: Sequence[str], at: float) -> Iterator[str]:
@@ -118,7 +124,7 @@ def _scale(most: float) -> tuple[float, float]:
     step = 0.01
     while True:
         for nice in _NICE:
-            if most / (step * nice) <= 8:  # noqa: PLR2004
+            if most / (step * nice) <= 8:
                 marks = int(most / (step * nice)) + 1
                 return step * nice, marks * step * nice
         step *= 10

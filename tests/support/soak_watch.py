@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import attrs
 
@@ -74,7 +74,7 @@ class Watch:
         found = (sample(now, name, pid) for name, pid in self.pids().items())
         self.samples += [one for one in found if one is not None]
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._run, name="watch")
         self._thread.start()
         return self
