@@ -201,6 +201,35 @@ def test_groups_of_elsewhere_go_with_a_login(with_directory) -> None:
         _ = with_directory.connect(token).principal
 
 
+def test_old_logins_outlive_their_key_unless_it_is_revoked(registry) -> None:
+    """T60: what an old key signed is good, the new key signs, and a revoked one verifies nothing,
+    at once and in every process.
+    """
+    ann = registry.connect(Password("ann", "right")).principal
+    accounts = registry.session(registry.admin()).accounts
+
+    def issued() -> str:
+        return registry.issue(ann, audience="conan", lifetime=HOUR)
+
+    def key_of(token: str) -> str:
+        return jwt.get_unverified_header(token)["kid"]
+
+    old = issued()
+    accounts.rotate_signing_key("bearer")
+    new = issued()
+    assert key_of(old) != key_of(new)
+    assert {registry.connect(Bearer(one)).principal.name for one in (old, new)} == {"ann"}
+    with repocore.open_registry(settings=registry.settings) as other:
+        assert other.connect(Bearer(old)).principal.name == "ann"
+        accounts.rotate_signing_key("bearer", revoke=True)
+        for server in (registry, other):
+            for token in (old, new):
+                with pytest.raises(NotAuthenticatedError, match="log in again"):
+                    server.connect(Bearer(token))
+        assert other.connect(Bearer(issued())).principal.name == "ann"
+    assert len(accounts.signing_keys("bearer")) == 1
+
+
 def test_what_is_issued_for_one_purpose_is_redeemed_for_it_alone(registry) -> None:
     """It is no login, and a login is not that; it dies as a login does."""
     ann = registry.connect(Password("ann", "right")).principal

@@ -289,8 +289,10 @@ def lock_keys(transaction: Transaction) -> None:
     transaction.execute(update(tables.access).values(version=version))
 
 
-def add_key(transaction: Transaction, purpose: str, secret: bytes) -> None:
-    """Insert a key; the ones before it retire."""
+def add_key(transaction: Transaction, purpose: str, secret: bytes, *, revoke: bool) -> None:
+    """Insert a key; the ones before it retire, or are gone."""
+    if revoke:
+        transaction.execute(delete(_k).where(_k.c.purpose == purpose))
     mine = (_k.c.purpose == purpose) & _k.c.retired_at.is_(None)
     transaction.execute(update(_k).where(mine).values(retired_at=now()))
     transaction.execute(_k.insert().values(purpose=purpose, secret=secret, created_at=now()))

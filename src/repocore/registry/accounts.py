@@ -372,23 +372,23 @@ class Accounts:
             found = accounts.keys(connection, purpose)
         return tuple(found) if found else (self._new_key(purpose, first=True),)
 
-    def rotate_signing_key(self, purpose: str) -> SigningKey:
-        """Make a key that signs from now on; older ones still verify what they signed."""
+    def rotate_signing_key(self, purpose: str, *, revoke: bool = False) -> SigningKey:
+        """Make a key that signs from now on; older ones still verify what they signed, unless
+        they are revoked, as those are that somebody else may know.
+        """
         self._require()
-        return self._new_key(purpose, first=False)
+        return self._new_key(purpose, first=False, revoke=revoke)
 
-    def _new_key(self, purpose: str, *, first: bool) -> SigningKey:
+    def _new_key(self, purpose: str, *, first: bool, revoke: bool = False) -> SigningKey:
         secret = secrets.token_bytes(32)
 
         def work(transaction: Transaction) -> SigningKey:
             # Two processes that start at once must agree on one first key.
             accounts.lock_keys(transaction)
             if not (first and accounts.keys(transaction.connection, purpose)):
-                accounts.add_key(transaction, purpose, secret)
-                event = AccountChanged(
-                    account="site", change=f"key for {purpose} made", by=self._context.by
-                )
-                transaction.emit(event)
+                accounts.add_key(transaction, purpose, secret, revoke=revoke)
+                told = f"key for {purpose} made{', others revoked' if revoke else ''}"
+                transaction.emit(AccountChanged(account="site", change=told, by=self._context.by))
             return accounts.keys(transaction.connection, purpose)[0]
 
         return self._context.write(work)
