@@ -37,7 +37,7 @@ UNTRACED = {"access", "clients", "docs", "kill", "machines", "memory", "promises
 UNTRACED |= {"faults", "histories", "soak"}
 UNTRACED |= {"test_moving.py", "test_serving.py"}
 # Tests that are about how tables are made.
-OWN_TABLES = ("test_migrations", "tests/disk", "tests/kill", "test_backends")
+OWN_TABLES = ("test_migrations", "tests/disk", "tests/kill", "test_backends", "first_start")
 # Where coverage tells a process that is started from a test to trace itself.
 TRACING = "COVERAGE_PROCESS_CONFIG"
 

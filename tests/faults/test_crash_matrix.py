@@ -178,12 +178,14 @@ def place(
 # ------------------------------------------------------------------------------------ the matrix
 
 
-def run(settings: Settings, operation: str, fatal: int) -> tuple[int, list[str], int | None]:
+def run(
+    settings: Settings, steps: list[Step], fatal: int, **more: bool
+) -> tuple[int, list[str], int | None]:
     """How many steps were acknowledged, the seams of one that was not ended, and its status."""
     log = settings.data.with_name(f"{settings.data.name}.log")
     log.write_text("", encoding="utf-8")
     opens = functools.partial(opened, settings)
-    process = context.Process(target=ended, args=(opens, OPERATIONS[operation], fatal, log))
+    process = context.Process(target=ended, args=(opens, steps, fatal, log), kwargs=more)
     process.start()
     process.join()
     lines = log.read_text(encoding="utf-8").splitlines()
@@ -219,7 +221,7 @@ def test_whatever_ends_anywhere_is_done_or_not_begun(place: Place, operation: st
     """And what is left of it is the collector's."""
     expected = states(place, operation)
     with place.copy("counted") as settings:
-        done, seams, status = run(settings, operation, 0)
+        done, seams, status = run(settings, OPERATIONS[operation], 0)
         catalog = settings.catalog
     assert (done, status) == (len(OPERATIONS[operation]), 0)
     assert {name.split()[0] for name in seams} >= {"before", "behind", "within"}
@@ -227,7 +229,7 @@ def test_whatever_ends_anywhere_is_done_or_not_begun(place: Place, operation: st
     problems: list[str] = []
     for number in chosen(seams, operation, catalog):
         with place.copy(f"died-{number}") as settings:
-            done, left, status = run(settings, operation, number)
+            done, left, status = run(settings, OPERATIONS[operation], number)
             said = f"seam {number} ({seams[number - 1]}), {done} steps acknowledged"
             if status != ENDED:
                 # Threads have come to fewer seams than the last time; all of it is done.
@@ -290,6 +292,45 @@ def collected(registry: Registry, expected: State) -> Iterator[str]:
         yield f"unfinished uploads are left: {len(uploads_left)}"
     if different(state(registry), expected):
         yield f"the collector took {different(state(registry), expected)}"
+
+
+def make_repository(registry: Registry) -> None:
+    admin(registry).repositories.create("conan/main")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def nothing(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Any]:
+    """Settings of something that was never started, by a name."""
+
+    @contextlib.contextmanager
+    def fresh(name: str) -> Iterator[Settings]:
+        if request.param == "sqlite":
+            yield Settings(data=tmp_path / name, catalog="sqlite:///catalog.db")
+            return
+        with request.getfixturevalue("postgres_databases").fresh() as url:
+            yield Settings(data=tmp_path / name, catalog=url)
+
+    return fresh
+
+
+def test_a_first_start_that_ends_anywhere_is_made_up_for(nothing: Callable[[str], Any]) -> None:
+    """Also within a migration of the tables: the next one that starts has all of them."""
+    with nothing("counted") as settings:
+        done, seams, status = run(settings, [make_repository], 0, opening=True)
+    assert (done, status) == (1, 0)
+    assert seams.count("before schema.step") > 5
+    for number in chosen(seams, "first start", settings.catalog):
+        with nothing(f"died-{number}") as settings:
+            done, _, status = run(settings, [make_repository], number, opening=True)
+            said = f"seam {number} ({seams[number - 1]})"
+            assert status == ENDED, said
+            with repocore.open_registry(settings=settings) as registry:
+                there = [one.address for one in admin(registry).repositories.list()]
+                assert there == ["conan/main"] or (there == [] and not done), said
+                if not there:
+                    make_repository(registry)
+                put(registry, OLD[0])
+                assert admin(registry).upkeep.check(read_data=True).ok, said
 
 
 def test_the_judge_of_deaths_notices(place: Place) -> None:

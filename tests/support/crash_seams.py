@@ -20,7 +20,7 @@ from typing import Any, Final
 import attrs
 
 from repocore import Registry, hookimpl
-from repocore.catalog import Catalog
+from repocore.catalog import Catalog, schema
 from repocore.catalog.hot import Hot
 
 __all__ = ["ENDED", "Seams", "StorageSeams", "ended", "wrapped"]
@@ -117,6 +117,8 @@ def wrapped(seams: Seams) -> None:
         return write(catalog, done, *origin)
 
     Catalog.write = seams.around("catalog.write", committed)  # pyright: ignore[reportAttributeAccessIssue]
+    # One revision of the tables, within the transaction that makes it.
+    schema.step = seams.around("schema.step", schema.step)
     for name in _CALLS:
         setattr(os, name, seams.around(f"os.{name}", getattr(os, name)))
 
@@ -126,11 +128,15 @@ Opens = Callable[..., AbstractContextManager[Registry]]
 Step = Callable[[Registry], object]
 
 
-def ended(opens: Opens, steps: list[Step], fatal: int, log: Path) -> None:
-    """Do the steps and say of each that it is done, up to a seam; the body of a process."""
+def ended(opens: Opens, steps: list[Step], fatal: int, log: Path, *, opening: bool = False) -> None:
+    """Do the steps and say of each that it is done, up to a seam; the body of a process.
+
+    With ``opening`` there are seams while the registry opens, too.
+    """
     say = functools.partial(os.write, os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND))
     seams = Seams(fatal)
     wrapped(seams)
+    seams.counting = opening
     with opens(StorageSeams(seams)) as registry:
         registry.step = lambda name: seams(f"step {name}")
         seams.counting = True
