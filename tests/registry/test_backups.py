@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -318,6 +319,29 @@ def test_a_folder_of_something_else_is_left_alone(furnished, tmp_path: Path) -> 
         furnished.admin.upkeep.backup(tmp_path / "papers")
     with pytest.raises(RejectedError, match="no backups in that folder"):
         BackupFolder.at(tmp_path / "papers")
+
+
+@on_sqlite
+def test_a_backup_that_died_first_of_all_does_not_spoil_the_folder(
+    furnished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mark is made first: the next backup does not take the folder for somebody else's."""
+
+    class DiedError(BaseException):
+        pass
+
+    make = os.open
+
+    def die(path: Any, *more: Any, **named: Any) -> int:
+        if Path(path).parent == tmp_path / "kept":
+            raise DiedError
+        return make(path, *more, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", die)
+        with pytest.raises(DiedError):
+            furnished.admin.upkeep.backup(tmp_path / "kept")
+    assert furnished.admin.upkeep.backup(tmp_path / "kept").ok
 
 
 @on_sqlite

@@ -55,9 +55,9 @@ RESTART: Final = 0.75
 #: Of a thousand requests to the store, while it fails.
 FAILING: Final = 150
 #: Processes fill caches and pools at first; so much of a process's life is not judged.
-WARM_UP: Final = 0.3
-#: A shorter life says nothing of an hour.
-JUDGED: Final = 300.0
+WARM_UP: Final = 0.4
+#: Seconds; a run that is shorter says nothing of an hour, and so does a life of a quarter.
+JUDGED: Final = 600.0
 
 #: What a process may hold more at the end of a long run than after its warm-up: parts of its
 #: median, and descriptors.
@@ -214,13 +214,13 @@ def too_much(growth: Growth) -> bool:
 
 def grown(watch: Watch) -> tuple[list[Growth], list[str]]:
     """What was measured, and what grows."""
-    if SECONDS >= 2 * JUDGED:
+    if SECONDS >= JUDGED:
         # The second server has three lives, each of them long enough for a warm-up of its own.
-        found = list(growths(watch.samples, WARM_UP * min(SECONDS, 600), JUDGED / 2))
+        found = list(growths(watch.samples, WARM_UP, JUDGED / 4))
         names = {one.process for one in found}
         missing = {one.process for one in watch.samples} - names
         return found, [one.told() for one in found if too_much(one)] + sorted(missing)
-    found = list(growths(watch.samples, WARM_UP * SECONDS))
+    found = list(growths(watch.samples, WARM_UP))
     return found, list(leaps(watch))
 
 

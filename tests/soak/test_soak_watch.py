@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from soak_load import AFTER, Faulty
@@ -33,7 +33,7 @@ def series(leak: float = 0.0, descriptors: float = 0.0, name: str = "server0") -
 
 
 def grown(samples: list[Sample]) -> dict[str, float]:
-    return {one.what: one.grown for one in growths(samples, warm_up=360)}
+    return {one.what: one.grown for one in growths(samples, warm_up=0.3)}
 
 
 def test_noise_peaks_and_a_warm_up_are_no_growth() -> None:
@@ -55,7 +55,7 @@ def test_a_leak_is_seen(leak: int) -> None:
 def test_a_series_is_a_process() -> None:
     """One that was restarted is judged anew, and what lived too shortly is not judged at all."""
     again = [Sample(one.seconds + SPAN, "server0", 8, 1, 1, 1) for one in series()]
-    found = list(growths(series() + again[:20], warm_up=60, least=300))
+    found = list(growths(series() + again[:20], warm_up=0.3, least=300))
     assert {(one.process, one.pid) for one in found} == {("server0", 7)}
     assert "MiB" in found[0].told()
     assert slope([]) == slope([(1.0, 2.0)]) == 0.0
@@ -105,7 +105,7 @@ def test_only_a_fault_excuses_an_answer() -> None:
 def test_the_plot_has_a_line_for_each_life_of_a_process() -> None:
     """In two panels, with what was broken behind it; any viewer reads it."""
     samples = series() + series(name="<worker>")
-    root = ElementTree.fromstring(plot(samples, [(60.0, 90.0, "store")], "A run & its faults"))
+    root = ET.fromstring(plot(samples, [(60.0, 90.0, "store")], "A run & its faults"))
     kinds = [one.tag.rpartition("}")[2] for one in root.iter()]
     assert kinds.count("polyline") == 4
     text = "".join(root.itertext())

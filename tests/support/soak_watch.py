@@ -133,7 +133,7 @@ class Growth:
 
 
 def growths(samples: Sequence[Sample], warm_up: float, least: float = 0.0) -> Iterator[Growth]:
-    """For each process, what it held from ``warm_up`` seconds after its own beginning.
+    """For each process, what it held after its warm-up, which is that part of its life.
 
     A process that was watched for less than ``least`` seconds after that is left out.
     """
@@ -141,7 +141,7 @@ def growths(samples: Sequence[Sample], warm_up: float, least: float = 0.0) -> It
     for one in samples:
         series.setdefault((one.process, one.pid), []).append(one)
     for (process, pid), found in series.items():
-        begun = found[0].seconds + warm_up
+        begun = found[0].seconds + warm_up * (found[-1].seconds - found[0].seconds)
         kept = [one for one in found if one.seconds >= begun]
         if len(kept) < 2 or kept[-1].seconds - kept[0].seconds < least:
             continue

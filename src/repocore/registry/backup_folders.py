@@ -121,7 +121,7 @@ class BackupFolder:
                 raise RejectedError(message)
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
             root.chmod(0o700)
-            (root / _OBJECTS).mkdir(mode=0o700, exist_ok=True)
+            # First of all: a folder that has something and no mark is somebody else's.
             lock = os.open(mark, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             try:
@@ -130,6 +130,7 @@ class BackupFolder:
                 message = "Somebody else makes a backup in that folder; wait until it is done."
                 raise RejectedError(message) from error
             with _told():
+                (root / _OBJECTS).mkdir(mode=0o700, exist_ok=True)
                 _fsync_folder(root)
             yield cls(root)
         finally:
