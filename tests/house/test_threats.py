@@ -196,6 +196,73 @@ THREATS: dict[str, tuple[str, tuple[str, ...]]] = {
             "web/test_bad_input.py::test_bad_request",
         ),
     ),
+    "T51": (
+        "a process that ends anywhere",
+        (
+            "faults/test_crash_matrix.py::test_whatever_ends_anywhere_is_done_or_not_begun",
+            "faults/test_crash_matrix.py::test_a_first_start_that_ends_anywhere_is_made_up_for",
+            "kill/test_kill.py::test_killed_server_leaves_nothing_half_done",
+            "kill/test_killed_fleet.py::test_killed_fleet_leaves_nothing_half_done",
+            "registry/test_backups.py::test_a_backup_that_was_cut_off_is_none",
+            "registry/test_backups.py::test_a_restore_that_was_cut_off_goes_on",
+        ),
+    ),
+    "T52": (
+        "one file from several at once",
+        (
+            "registry/test_uploads_at_once.py::test_exactly_one_wins_where_nothing_may_be_replaced",
+            "registry/test_uploads_at_once.py::test_the_last_one_is_there_where_it_may_be_replaced",
+            "catalog/test_writers.py::test_two_who_upload_the_last_files_make_it_whole",
+            "histories/test_histories.py::test_every_history_has_an_order",
+        ),
+    ),
+    "T53": (
+        "collectors beside those who name the same bytes again",
+        (
+            "faults/test_collectors.py::test_collectors_take_nothing_that_somebody_uses",
+            "registry/test_backups.py::test_the_collector_waits_for_a_backup",
+            "registry/test_checking.py::test_an_upload_that_began_before_the_quarantine_stores_its_bytes",
+        ),
+    ),
+    "T54": (
+        "no space, or no quota, at any stage",
+        (
+            "registry/test_full_anywhere.py::test_no_space_at_any_stage_changes_nothing",
+            "registry/test_files.py::test_a_quota_counts_what_is_kept",
+            "registry/test_uploading.py::test_a_quota_stops_at_the_file_that_does_not_fit",
+            "promises/test_promises_of_upkeep.py::test_a_quota_is_kept",
+            "web/test_bad_input.py::test_bad_request",
+            "disk/test_full_disk.py::test_full_disk_refuses_and_recovers",
+        ),
+    ),
+    "T55": (
+        "bytes that change in the storage",
+        (
+            "registry/test_checking.py::test_what_is_damaged_is_served_no_more",
+            "registry/test_checking.py::test_twenty_times_a_twentieth_is_everything_once",
+            "registry/test_checking.py::test_an_upload_of_the_same_bytes_heals",
+            "registry/test_repairing.py::test_a_backup_brings_back_what_is_lost_cut_or_changed",
+            "registry/test_repairing.py::test_another_repocore_brings_them_back",
+        ),
+    ),
+    "T56": (
+        "backups of what is written to, and what they are worth",
+        (
+            "registry/test_drill.py::test_what_is_restored_is_what_there_was_at_that_moment",
+            "registry/test_backups.py::test_a_backup_is_restored_row_by_row_and_byte_by_byte",
+            "registry/test_backups.py::test_a_damaged_backup_is_not_restored",
+        ),
+    ),
+    "T57": (
+        "clocks that are set",
+        (
+            "faults/test_clocks.py::test_clocks_that_jump_lose_nothing",
+            "faults/test_clocks.py::test_tokens_end_by_the_clock_of_the_database",
+            "faults/test_clocks.py::test_logins_end_by_the_clocks_of_servers",
+            "registry/test_access.py::test_a_clock_that_is_set_makes_nobody_remembered_for_longer",
+            "promises/test_promises.py::test_times_never_go_back",
+        ),
+    ),
     "T58": (
         "secrets and control characters in logs",
         (
@@ -203,6 +270,35 @@ THREATS: dict[str, tuple[str, tuple[str, ...]]] = {
             "web/test_exchanges.py::test_no_canary_sings",
             "logs/test_redacting.py::test_secrets_are_hidden",
             "logs/test_writing.py::test_lines_are_redacted",
+        ),
+    ),
+    "T60": (
+        "keys that are changed, and keys that somebody else has",
+        (
+            "plugins/test_bearer.py::test_old_logins_outlive_their_key_unless_it_is_revoked",
+            "registry/test_accounts.py::test_a_new_signing_key_keeps_old_logins",
+            "plugins/oauth/test_id_tokens.py::test_keys_rotate",
+        ),
+    ),
+    "T62": (
+        "plugins that raise, hang, or take all memory",
+        (
+            "registry/test_bad_plugins.py::test_a_request_fails_whose_plugin_fails",
+            "registry/test_bad_plugins.py::test_who_listens_and_fails_holds_up_nobody",
+            "registry/test_bad_plugins.py::test_a_plugin_that_hangs_hangs_alone",
+            "registry/test_bad_plugins.py::test_a_job_that_fails_fails_alone",
+            "registry/test_indexing.py::test_an_indexer_that_fails_leaves_what_was_there",
+        ),
+    ),
+    "T63": (
+        "settings that are read anew and are wrong",
+        ("cli/test_serving.py::test_settings_are_read_anew",),
+    ),
+    "T64": (
+        "what is called that nobody named, and what we depend on",
+        (
+            "house/test_no_calls_home.py::test_an_import_asks_nobody",
+            "house/test_no_calls_home.py::test_a_registry_at_work_asks_nobody",
         ),
     ),
 }
