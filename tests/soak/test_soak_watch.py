@@ -8,12 +8,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
 
 import pytest
-from soak_load import AFTER, Faulty
+from history_players import Place
+from recorder import QuietHandler, serving
+from soak_load import AFTER, Faulty, Soak, soaking
 from soak_plot import plot
 from soak_watch import MIB, Sample, Watch, growths, read_samples, slope, write_samples
+from tide_uploads import notes
 
 MINUTES = 20
 SPAN = MINUTES * 60
@@ -112,3 +116,43 @@ def test_the_plot_has_a_line_for_each_life_of_a_process() -> None:
     assert "<worker>" in text
     assert "resident memory" in text
     assert "A run & its faults" in text
+
+
+class Failing(QuietHandler):
+    """Answers everything with an error."""
+
+    def do_any(self) -> None:
+        self.body()
+        self.send_response_only(503)
+        self.send_header("Content-Length", "4")
+        self.end_headers()
+        self.wfile.write(b"busy")
+
+    do_GET = do_PUT = do_POST = do_DELETE = do_any  # noqa: N815 (http.server's names)
+
+
+@pytest.mark.parametrize("excused", [True, False])
+def test_an_error_that_nobody_has_injected_ends_the_soak(excused: bool, tmp_path: Path) -> None:
+    """The same answer is counted, and asked for again, where the store is known to fail."""
+    faulty = Faulty()
+    with serving(Failing) as address:
+        soak = Soak(
+            ports=[urlsplit(address).port or 0],
+            signed="Bearer x",
+            seed=1,
+            note=notes(tmp_path / "log"),
+            faulty=faulty,
+            places=[Place("conan", ("conan/a", "conan/b"), "x/1@_/_")],
+            rate=1000,
+        )
+
+        def until_wrong() -> None:
+            while not soak.wrong and soak.counts.get("not answered, for a fault: store", 0) < 20:
+                time.sleep(0.01)
+
+        if excused:
+            with faulty.window("store"), soaking(soak):
+                until_wrong()
+        else:
+            with pytest.raises(AssertionError, match="503 busy"), soaking(soak):
+                until_wrong()

@@ -164,4 +164,4 @@ def load(
         made.ended.set()
         for worker in workers:
             worker.join()
-    assert made.wrong == []
+    assert made.wrong == [], made.wrong

@@ -268,4 +268,4 @@ def soaking(soak: Soak) -> Generator[Mapping[str, int]]:
         soak.ended.set()
         for worker in workers:
             worker.join()
-    assert soak.wrong == []
+    assert soak.wrong == [], soak.wrong

@@ -110,13 +110,13 @@ def _legend(names: Sequence[str], at: float) -> Iterator[str]:
             f'<path d="M{place} {at}h16" stroke="{colour}" stroke-width="3"/>'
             f'<text x="{place + 20}" y="{at + 4}">{escape(name)}</text>'
         )
-        place += 34 + 7 * len(name)
+        place += 32 + 6 * len(name)
     for kind, said in (("store", "the store fails"), ("restart", "a server is restarted")):
         yield (
             f'<rect x="{place}" y="{at - 7}" width="14" height="14" fill="{_SHADES[kind]}"/>'
             f'<text x="{place + 18}" y="{at + 4}">{said}</text>'
         )
-        place += 32 + 7 * len(said)
+        place += 32 + 6 * len(said)
 
 
 def _scale(most: float) -> tuple[float, float]:
