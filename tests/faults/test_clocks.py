@@ -42,12 +42,15 @@ SEED: Final = int(os.environ.get("REPOCORE_SEED", "7000"))
 HOURS: Final = 30
 DATABASE: Final = "database"
 
-#: The collector takes what is an hour old: in no time, that is, where the clock has jumped.
+#: The collector takes what is an hour old: in no time, that is, where the clock has jumped.  An
+#: upload that was not finished for the time that the settings say is forgotten, as they say, so this
+#: is longer than any jump.
 SETTINGS: Final = """
 catalog = "{catalog}"
 runner = "threads:0"
 [limits]
 blob_grace = "1h"
+draft_lifetime = "7d"
 login_lifetime = "24h"
 [jobs]
 attempts = 1000
