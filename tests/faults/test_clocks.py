@@ -43,8 +43,8 @@ HOURS: Final = 30
 DATABASE: Final = "database"
 
 #: The collector takes what is an hour old: in no time, that is, where the clock has jumped.  An
-#: upload that was not finished for the time that the settings say is forgotten, as they say, so this
-#: is longer than any jump.
+#: upload that was not finished for the time that the settings say is forgotten, as they say, so
+#: this is longer than any jump.
 SETTINGS: Final = """
 catalog = "{catalog}"
 runner = "threads:0"
@@ -204,6 +204,16 @@ def unfinished(session: Session) -> list[str]:
     return []
 
 
+def unscheduled(session: Session) -> list[str]:
+    """What is wrong where the schedule, whose moment has come, has queued nothing that was done."""
+    deadline = time.monotonic() + 60
+    while not any(job.key and job.state is JobState.DONE for job in session.jobs.list()):
+        if time.monotonic() > deadline:
+            return ["the schedule has queued nothing"]
+        time.sleep(0.1)
+    return []
+
+
 def out_of_time(session: Session) -> Iterator[str]:
     """Releases that are newer than others and have an older date."""
     for partition in {one.partition for one in session.releases.all(ADDRESS)}:
@@ -227,7 +237,7 @@ def test_clocks_that_jump_lose_nothing(house: House, tmp_path: Path) -> None:
     # Now is later than any moment at which somebody has queued something: all of it is due.
     house.right()
     house.clocks[DATABASE].shift(HOURS + 1)
-    problems = unfinished(house.admin)
+    problems = unscheduled(house.admin) + unfinished(house.admin)
     problems += judge(house.registry, SEED, Log.read(log))
     problems += out_of_time(house.admin)
     assert problems == [], f"seed {SEED}, after {jumped}: {clients.told()}"
