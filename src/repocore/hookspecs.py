@@ -37,7 +37,16 @@ from repocore.model import (
     Resource,
     Survey,
 )
-from repocore.ports import Format, Indexer, JobHandler, JobRunner, StagedContent, Storage, Tracer
+from repocore.ports import (
+    Format,
+    Indexer,
+    JobHandler,
+    JobRunner,
+    OwnTables,
+    StagedContent,
+    Storage,
+    Tracer,
+)
 from repocore.registry import Registry, Session
 
 __all__ = [
@@ -57,6 +66,7 @@ __all__ = [
     "repocore_startup",
     "repocore_storage",
     "repocore_survey",
+    "repocore_tables",
     "repocore_tracer",
     "repocore_validate",
     "repocore_volatile",
@@ -105,10 +115,24 @@ def repocore_jobs() -> Mapping[str, JobHandler[Session]]:
 
 
 @hookspec(firstresult=True)
-def repocore_job_runner(registry: Registry, url: str) -> JobRunner | None:
+def repocore_job_runner(
+    registry: Registry, url: str, kinds: Iterable[str] | None
+) -> JobRunner | None:
     """Make the runner that the setting ``runner`` names, or return None where it is not yours.
 
-    Asked once; it runs nothing before its ``run`` is called.
+    The ``url`` is ``name:N`` for one that runs N jobs at a time, 0 none; of these ``kinds``, or of
+    all.  Asked when a registry opens, and by `repocore worker`; it runs nothing before its ``run``
+    is called.
+    """
+
+
+@hookspec
+def repocore_tables(settings: Settings) -> OwnTables | None:
+    """Name the tables that a plugin needs beside the catalog's by these settings, or return None.
+
+    Asked by `repocore migrate`, and where settings are tried: nothing may be connected to before a
+    method of the answer is called.  A plugin makes them by itself when a registry opens, unless
+    ``migrate_at_start`` is off.  Raises `ConfigurationError` where such settings cannot be.
     """
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO, Generic, Protocol, TypeVar, runtime_checkable
@@ -36,11 +36,13 @@ __all__ = [
     "DocumentWriter",
     "Format",
     "Indexer",
+    "JobEngine",
     "JobHandler",
     "JobRunner",
     "LinkingStorage",
     "Listed",
     "Members",
+    "OwnTables",
     "PlacingFormat",
     "Progress",
     "Received",
@@ -540,12 +542,58 @@ class JobRunner(Protocol):
         """Run jobs, and return soon after ``until()`` is true or ``close`` was called."""
         ...
 
+    def drain(self) -> int:
+        """Run jobs until none is due, and return the number of attempts."""
+        ...
+
     def cancel(self, number: int) -> None:
-        """A running job was cancelled; its row says so too."""
+        """A job was cancelled; its row says so too."""
         ...
 
     def close(self) -> None:
         """End; what runs is put back where its handler lets it.  Idempotent."""
+        ...
+
+
+class JobEngine(Protocol):
+    """The queue of another project, with tables in the database of the catalog.
+
+    ``connection`` is the driver's, in a transaction that is not the engine's to end: what it does
+    is done together with what the catalog notes of it, or not at all.
+    """
+
+    def defer(self, connection: Any, jobs: Sequence[Job]) -> Sequence[int]:
+        """Queue a task for each job; their numbers, in that order."""
+        ...
+
+    def withdraw(self, connection: Any, tasks: Mapping[int, int]) -> Collection[int]:
+        """Delete those tasks that nobody has begun; the others that have not ended.
+
+        Each comes with the number of its job: one of another job is none of them.
+        """
+        ...
+
+    def revive(self, connection: Any, tasks: Mapping[int, int]) -> Collection[int]:
+        """Queue those tasks again whose worker is gone; all that are now in the queue.
+
+        Of the job of each, given as above, nothing was heard for longer than a lease.
+        """
+        ...
+
+
+class OwnTables(Protocol):
+    """Tables of a plugin in the database of the catalog, such as those of another queue."""
+
+    def pending(self) -> Sequence[tuple[str, str]]:
+        """What `migrate` would do, in order: names, and what each is."""
+        ...
+
+    def migrate(self) -> Sequence[str]:
+        """Make them, or bring them to this version; the names of what was done.
+
+        Idempotent, also when several processes start at once.  Raises `ConfigurationError` where
+        they are not for us.
+        """
         ...
 
 

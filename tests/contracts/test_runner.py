@@ -46,6 +46,23 @@ def test_threads_over_postgresql_keep_the_contract(postgres_databases, postgres_
     run(runner_contract(make))
 
 
+@pytest.mark.postgres
+@pytest.mark.parametrize("runner", ["procrastinate:1", "procrastinate:4"])
+def test_procrastinate_keeps_the_contract(postgres_databases, postgres_tables, runner) -> None:
+    """Over the tables of its own that it makes in the catalog's database."""
+
+    @contextlib.contextmanager
+    def make():
+        with (
+            postgres_databases.fresh(postgres_tables) as url,
+            tempfile.TemporaryDirectory() as folder,
+        ):
+            chosen = Settings(data=Path(folder), catalog=url, runner=runner, jobs=SOON)
+            yield lambda plugins: open_registry(settings=chosen, plugins=plugins)
+
+    run(runner_contract(make))
+
+
 class Idle(ThreadRunner):
     """Runs nothing."""
 

@@ -19,12 +19,13 @@ from sqlalchemy import (
     case,
     delete,
     exists,
+    false,
     or_,
     select,
     update,
 )
 
-from repocore.catalog import job_output, tables
+from repocore.catalog import job_output, leases, tables
 from repocore.catalog.dialects import now
 from repocore.catalog.rows import canonical, job_of
 from repocore.catalog.transactions import Transaction
@@ -37,7 +38,9 @@ __all__ = [
     "asked",
     "cancel",
     "claim",
+    "claimed",
     "due",
+    "end_dead",
     "enqueue",
     "find",
     "finish",
@@ -46,6 +49,7 @@ __all__ = [
     "hurry",
     "page",
     "put_back",
+    "silent",
 ]
 
 _t = tables.jobs
@@ -130,12 +134,14 @@ def _insert(transaction: Transaction, new: NewJob) -> Any:
 
 def _join(new: NewJob) -> Any:
     when = now() + new.delay
+    higher, sooner = _t.c.priority < new.priority, _t.c.run_after > when
     return (
         update(_t)
         .where(_t.c.kind == new.kind, _t.c.key == new.key, _t.c.state == _QUEUED)
         .values(
-            priority=case((_t.c.priority < new.priority, new.priority), else_=_t.c.priority),
-            run_after=case((_t.c.run_after > when, when), else_=_t.c.run_after),
+            priority=case((higher, new.priority), else_=_t.c.priority),
+            run_after=case((sooner, when), else_=_t.c.run_after),
+            handed=case((or_(higher, sooner), false()), else_=_t.c.handed),
         )
         .returning(_t)
     )
@@ -161,8 +167,11 @@ def claim(transaction: Transaction, wanted: Wanted) -> Claim | None:
         # Others pass by what one has locked.
         .with_for_update(skip_locked=True)
     ).scalar()
-    if number is None:
-        return None
+    return None if number is None else claimed(transaction, number, handed=False)
+
+
+def claimed(transaction: Transaction, number: int, *, handed: bool) -> Claim:
+    """Take the job, whose row is locked; ``handed``: for the task that another queue has for it."""
     worker = secrets.token_hex(16)
     row = transaction.execute(
         update(_t)
@@ -170,6 +179,7 @@ def claim(transaction: Transaction, wanted: Wanted) -> Claim | None:
         .values(
             state=_RUNNING,
             worker=worker,
+            handed=handed,
             attempts=_t.c.attempts + 1,
             heartbeat_at=now(),
             started_at=now(),
@@ -190,11 +200,18 @@ def _free(wanted: Wanted) -> ColumnElement[bool]:
         )
     )
     queued = and_(_t.c.state == _QUEUED, _t.c.run_after <= now(), ~busy)
-    return and_(_t.c.kind.in_(list(wanted.kinds)), or_(queued, _silent(wanted)))
+    return and_(_ours(wanted), or_(queued, silent(wanted.lease)))
 
 
-def _silent(wanted: Wanted) -> ColumnElement[bool]:
-    return and_(_t.c.state == _RUNNING, _t.c.heartbeat_at < now() - wanted.lease)
+def _ours(wanted: Wanted) -> ColumnElement[bool]:
+    """Of the kinds, what no other queue has, unless nobody works for that any more."""
+    free = or_(_t.c.task.is_(None), ~leases.living(leases.ENGINE))
+    return and_(_t.c.kind.in_(list(wanted.kinds)), free)
+
+
+def silent(lease: int) -> ColumnElement[bool]:
+    """Whether a worker has it that gave no sign of life for so long (µs)."""
+    return and_(_t.c.state == _RUNNING, _t.c.heartbeat_at < now() - lease)
 
 
 def _end_dead(transaction: Transaction, wanted: Wanted) -> None:
@@ -202,13 +219,18 @@ def _end_dead(transaction: Transaction, wanted: Wanted) -> None:
     spent = or_(_t.c.cancelling, _t.c.attempts >= _t.c.max_attempts)
     rows = transaction.execute(
         select(_t)
-        .where(_t.c.kind.in_(list(wanted.kinds)), _silent(wanted), spent)
+        .where(_ours(wanted), silent(wanted.lease), spent)
         .limit(_BATCH)
         .with_for_update(skip_locked=True)
     ).all()
     for row in rows:
-        state = JobState.CANCELLED if row.cancelling else JobState.FAILED
-        _end(transaction, job_of(row), state, error=None if row.cancelling else _DEAD)
+        end_dead(transaction, row)
+
+
+def end_dead(transaction: Transaction, row: Any) -> None:
+    """End a job of a dead worker, given its row: cancelled, or failed."""
+    state = JobState.CANCELLED if row.cancelling else JobState.FAILED
+    _end(transaction, job_of(row), state, error=None if row.cancelling else _DEAD)
 
 
 def heartbeat(
@@ -219,12 +241,7 @@ def heartbeat(
     Returns whether it is to give up, None where the worker has lost it.  Of the output the newest
     ``bound`` characters are kept, by pieces.
     """
-    values = {
-        "heartbeat_at": now(),
-        "total": progress.total,
-        "done": progress.done,
-        "message": progress.message,
-    }
+    values = {"heartbeat_at": now(), **attrs.asdict(progress)}
     statement = update(_t).where(_held(mine)).values(**values).returning(_t.c.cancelling)
     row = transaction.execute(statement).first()
     if row is None:
@@ -324,6 +341,7 @@ def cancel(transaction: Transaction, number: int) -> bool:
         row = transaction.execute(select(_t).where(queued).with_for_update()).first()
         if row is not None:
             _end(transaction, job_of(row), JobState.CANCELLED)
+            transaction.execute(update(_t).where(_t.c.id == number).values(handed=False))
             return True
         running = and_(_t.c.id == number, _t.c.state == _RUNNING)
         asked = transaction.execute(update(_t).where(running).values(cancelling=True))
@@ -339,7 +357,8 @@ def cancel(transaction: Transaction, number: int) -> bool:
 def hurry(transaction: Transaction, number: int) -> bool:
     """Have a queued job start without waiting for its time; False where it does not wait."""
     mine = and_(_t.c.id == number, _t.c.state == _QUEUED, _t.c.run_after > now())
-    return bool(transaction.execute(update(_t).where(mine).values(run_after=now())).rowcount)
+    values = {"run_after": now(), "handed": False}
+    return bool(transaction.execute(update(_t).where(mine).values(**values)).rowcount)
 
 
 def find(connection: Connection, number: int) -> Job | None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, exists, select
+from sqlalchemy import ColumnElement, Connection, delete, exists, select
 
 from repocore.catalog import tables
 from repocore.catalog.dialects import now
 from repocore.catalog.transactions import Transaction
 
-__all__ = ["BACKUP", "drop", "held", "hold"]
+__all__ = ["BACKUP", "ENGINE", "drop", "held", "hold", "living"]
 
 _t = tables.leases
 
 #: Makes a backup: what its snapshot names must stay in the storage.
 BACKUP = "backup"
+#: Runs jobs by another queue: what that was handed is left to it.
+ENGINE = "engine"
 
 
 def hold(transaction: Transaction, name: str, holder: str, span: int) -> None:
@@ -34,5 +36,9 @@ def drop(transaction: Transaction, name: str, holder: str) -> None:
 
 def held(connection: Connection, name: str) -> bool:
     """Whether anybody holds a lease of that name now."""
-    living = exists().where(_t.c.name == name, _t.c.until > now())
-    return bool(connection.scalar(select(living)))
+    return bool(connection.scalar(select(living(name))))
+
+
+def living(name: str) -> ColumnElement[bool]:
+    """The same, within a query."""
+    return exists().where(_t.c.name == name, _t.c.until > now())

@@ -14,6 +14,7 @@ import click
 from repocore.cli.output import State, command, command_group, plain, printable, show, table
 from repocore.logs import configure_logging
 from repocore.model import Job, JobState
+from repocore.ports import JobRunner
 from repocore.registry import Registry, Session
 
 __all__ = ["COMMANDS", "cancel", "job", "list_", "log", "retry", "run", "show_", "worker"]
@@ -196,29 +197,34 @@ def worker(state: State, threads: int, kinds: tuple[str, ...], *, once: bool) ->
     """
     configure_logging(state.settings().logs, everything=True)
     with state.registry() as registry:
-        if once:
-            alone = registry.worker(kinds or None)
-            count = 0
-            while alone.work():
-                count += 1
-            show(state, {"attempts": count}, f"Ran {count} attempt{'' if count == 1 else 's'}.")
-        else:
-            _serve(state, registry, threads, kinds)
+        runner = _runner(registry, threads, kinds)
+        try:
+            if once:
+                count = runner.drain()
+                show(state, {"attempts": count}, f"Ran {count} attempt{'' if count == 1 else 's'}.")
+            else:
+                ended = _told_to_end()
+                told = {"threads": threads, "kinds": list(kinds)}
+                show(state, told, f"Working with {threads} threads.")
+                runner.run(ended.is_set)
+        finally:
+            runner.close()
 
 
-def _serve(state: State, registry: Registry, threads: int, kinds: tuple[str, ...]) -> None:
-    # A plugin, which other commands have no need of.
-    from repocore.plugins.threads import ThreadRunner  # noqa: PLC0415
+def _runner(registry: Registry, threads: int, kinds: tuple[str, ...]) -> JobRunner:
+    """As the settings name it, with so many threads here."""
+    name = registry.settings.runner.partition(":")[0]
+    return registry.plugins.hook.repocore_job_runner(
+        registry=registry, url=f"{name}:{threads}", kinds=kinds or None
+    )
 
-    runner = ThreadRunner(registry, threads, kinds or None)
+
+def _told_to_end() -> threading.Event:
+    """What a signal sets."""
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: ended.set())
-    show(state, {"threads": threads, "kinds": list(kinds)}, f"Working with {threads} threads.")
-    try:
-        runner.run(ended.is_set)
-    finally:
-        runner.close()
+    return ended
 
 
 for _command in (list_, show_, run, retry, cancel, log):

@@ -14,6 +14,7 @@ DEFAULT_PLUGINS: Final = (
     "repocore.plugins.filesystem",
     "repocore_s3",
     "repocore.plugins.threads",
+    "repocore.plugins.procrastinate",
     "repocore.plugins.upkeep",
     "repocore.plugins.opentelemetry",
     "repocore.plugins.webhooks",

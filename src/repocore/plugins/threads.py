@@ -30,7 +30,9 @@ _GRACE: Final = 10.0
 
 
 @hookimpl
-def repocore_job_runner(registry: Registry, url: str) -> ThreadRunner | None:
+def repocore_job_runner(
+    registry: Registry, url: str, kinds: Iterable[str] | None
+) -> ThreadRunner | None:
     """``threads:N`` is N threads; raises `ConfigurationError` where N is no number of threads."""
     scheme, _, count = url.partition(":")
     if scheme != _SCHEME:
@@ -38,7 +40,7 @@ def repocore_job_runner(registry: Registry, url: str) -> ThreadRunner | None:
     if not count.isdecimal() or int(count) > _MOST:
         message = f'`runner` is {url!r}; write "threads:4" for four threads ({_MOST} at most).'
         raise ConfigurationError(message)
-    return ThreadRunner(registry, int(count))
+    return ThreadRunner(registry, int(count), kinds)
 
 
 class ThreadRunner:
@@ -75,6 +77,13 @@ class ThreadRunner:
         while not until() and self._alive():
             self._stopped.wait(self._interval)
         self._end()
+
+    def drain(self) -> int:
+        """Run, here, what is due; returns the number of attempts."""
+        count = 0
+        while self._worker.work():
+            count += 1
+        return count
 
     def cancel(self, number: int) -> None:
         """Tell the job, if it runs here; elsewhere its row tells it."""

@@ -27,6 +27,7 @@ from repocore.registry.doubting import (
     subject_doubts,
     where_doubts,
 )
+from repocore.registry.handover import Handover
 from repocore.registry.health import Health
 from repocore.registry.key_sets import SIGNATURES, KeySet
 from repocore.registry.late_files import LateFile
@@ -58,6 +59,7 @@ __all__ = [
     "CollectReport",
     "CopiedTable",
     "Downloads",
+    "Handover",
     "Health",
     "KeySet",
     "Known",

@@ -295,7 +295,7 @@ class Registry:
 
     def _open_runner(self) -> JobRunner:
         url = self.settings.runner
-        runner = self._services.hooks.repocore_job_runner(registry=self, url=url)
+        runner = self._services.hooks.repocore_job_runner(registry=self, url=url, kinds=None)
         if runner is None:
             scheme = url.partition(":")[0]
             message = f"No plugin runs jobs by {scheme}; see `repocore plugins`."

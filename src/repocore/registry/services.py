@@ -35,6 +35,10 @@ class _Nobody:
     def run(self, until: Callable[[], bool]) -> None:
         """Run none."""
 
+    def drain(self) -> int:
+        """Run none."""
+        return 0
+
     def cancel(self, number: int) -> None:
         """Leave it."""
 

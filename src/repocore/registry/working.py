@@ -32,7 +32,8 @@ from repocore.errors import (
 )
 from repocore.logs import noted
 from repocore.model import JobState, Principal
-from repocore.ports import Span, SpanKind
+from repocore.ports import JobEngine, Span, SpanKind
+from repocore.registry.handover import Handover
 from repocore.registry.reporting import Halt, Reporting, legible
 from repocore.registry.services import Services
 from repocore.registry.timetable import Timetable
@@ -93,8 +94,12 @@ class Worker:
             self.run(claim)
         return claim is not None
 
-    def run(self, claim: Claim) -> None:
-        """Run a claimed job to the end of this attempt.
+    def handover(self, engine: JobEngine) -> Handover:
+        """What a runner needs whose jobs another queue runs, in the database of the catalog."""
+        return Handover(self._services, engine)
+
+    def run(self, claim: Claim) -> bool:
+        """Run a claimed job to the end of this attempt; whether that was the job's.
 
         What the job raises is written down, and not raised.  Raises `StorageError`, and then
         somebody else will run it.
@@ -105,9 +110,9 @@ class Worker:
         with tracing.span(f"job {job.kind}", about, SpanKind.CONSUMER, root=True) as span:
             trace = {"trace_id": span.trace_id} if span.trace_id else {}
             with noted(job_id=job.id, job_kind=job.kind, **trace):
-                self._run(claim, span)
+                return self._run(claim, span)
 
-    def _run(self, claim: Claim, span: Span) -> None:
+    def _run(self, claim: Claim, span: Span) -> bool:
         began = time.monotonic()
         self._services.step("claimed")
         handler = self._services.handlers[claim.job.kind]
@@ -115,12 +120,13 @@ class Worker:
         with self._alive(report):
             end = self._attempt(report)
         self._services.step("worked")
-        self._settle(report, end)
+        settled = self._settle(report, end)
         state = "queued" if end.state is None else end.state.value
         span.set("repocore.job.state", state)
         if end.error is not None:
             span.fail("JobError")
         _log.info("the job is %s after %.3f s", state, time.monotonic() - began)
+        return settled and end.state is not None
 
     def cancel(self, number: int) -> None:
         """Have a job give up at its next check, if it runs here."""
@@ -210,7 +216,8 @@ class Worker:
         delay = min(self._settings.backoff * 2 ** min(job.attempts - 1, 30), _LONGEST)
         return _End(state=None, error=sentence, delay=delay)
 
-    def _settle(self, report: Reporting, end: _End) -> None:
+    def _settle(self, report: Reporting, end: _End) -> bool:
+        """Write how it ended; False where another worker has the job."""
         text = report.take()
 
         def work(transaction: Transaction) -> bool:
@@ -218,19 +225,21 @@ class Worker:
                 return False
             return _write(transaction, report.claim, end)
 
-        number = report.claim.job.id
+        settled = False
         for attempt in range(1, _TRIES + 1):
             try:
-                if not self._services.catalog.write(work):
-                    _log.warning("job %s was taken over by another worker", number)
+                settled = self._services.catalog.write(work)
                 break
             except StorageError:
                 # Another of its key may have been queued at the same moment; else the row is
                 # left without a heartbeat, and somebody will begin anew.
                 if attempt == _TRIES:
                     raise
+        if not settled:
+            _log.warning("job %s was taken over by another worker", report.claim.job.id)
         self._services.step("settled")
         self._services.wake()
+        return settled
 
 
 def _write(transaction: Transaction, claim: Claim, end: _End) -> bool:

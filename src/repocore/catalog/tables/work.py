@@ -4,11 +4,33 @@ may use the tables.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, Table, Text, text
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    Table,
+    Text,
+    false,
+    text,
+)
 
 from repocore.catalog.tables.names import METADATA, Id, Name
 
-__all__ = ["compatibility", "events", "job_output", "jobs", "leases", "rounds", "schedules"]
+__all__ = [
+    "UNHANDED",
+    "compatibility",
+    "events",
+    "job_output",
+    "jobs",
+    "leases",
+    "rounds",
+    "schedules",
+]
 
 events = Table(
     "events",
@@ -45,6 +67,10 @@ jobs = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("started_at", BigInteger),
     Column("finished_at", BigInteger),
+    # The number of the task by which another queue runs it, and whether that task is as it should
+    # be; None, and no, while nobody but us does.
+    Column("task", BigInteger),
+    Column("handed", Boolean, nullable=False, server_default=false()),
     Index("jobs_state", "state", "run_after"),
     Index("jobs_created_by", "created_by", "id"),
     # A number that somebody has noted never means another job.
@@ -57,6 +83,14 @@ Index(
     unique=True,
     sqlite_where=text("state = 'queued'"),
     postgresql_where=text("state = 'queued'"),
+)
+#: What another queue is still to be told of: those that are to be run, and those that are not.
+UNHANDED: Final = "NOT handed AND (state IN ('queued', 'running') OR task IS NOT NULL)"
+Index(
+    "jobs_unhanded",
+    jobs.c.id,
+    sqlite_where=text(UNHANDED),
+    postgresql_where=text(UNHANDED),
 )
 
 job_output = Table(
