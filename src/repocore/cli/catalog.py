@@ -11,6 +11,7 @@ from repocore.errors import ConfigurationError
 from repocore.registry import (
     CatalogCopy,
     MigrationPlan,
+    Revision,
     copy_catalog,
     migrate_catalog,
     plan_migration,
@@ -32,13 +33,15 @@ def migrate(state: State, *, planned: bool) -> None:
         message = f"There is no installation in {settings.data}; `repocore init` makes one."
         raise ConfigurationError(message)
     plan = plan_migration(settings)
+    others = state.manager().hook.repocore_tables(settings=settings)
+    pending = [*plan.pending, *(Revision(*one) for other in others for one in other.pending())]
     value: dict[str, Any] = {
         "revision": plan.revision,
         "newest": plan.newest,
-        "pending": plan.pending,
+        "pending": pending,
     }
     if planned:
-        rows = [(one.name, one.summary) for one in plan.pending]
+        rows = [(one.name, one.summary) for one in pending]
         text = table(("REVISION", "WHAT IT DOES"), rows) if rows else _standing(plan)
         show(state, value, text)
         return
@@ -46,9 +49,10 @@ def migrate(state: State, *, planned: bool) -> None:
         if bar:
             bar.start(len(plan.pending), "Migrating")
         done = migrate_catalog(settings, bar)
-    lines = [f"{one.name} {one.summary}" for one in plan.pending if one.name in done]
+        further = [name for other in others for name in other.migrate()]
+    lines = [f"{one.name} {one.summary}" for one in pending if one.name in {*done, *further}]
     lines.append(_standing(plan) if not done else f"The tables are up to date ({done[-1]}).")
-    show(state, value | {"done": done}, "\n".join(lines))
+    show(state, value | {"done": [*done, *further]}, "\n".join(lines))
 
 
 def _standing(plan: MigrationPlan) -> str:

@@ -28,6 +28,8 @@ def try_settings(
         tempfile.TemporaryDirectory(prefix="repocore-") as folder,
         open_registry(settings=_elsewhere(settings, Path(folder))) as registry,
     ):
+        # Of tables beside the catalog's, only that they can be: those that there are stay as well.
+        registry.plugins.hook.repocore_tables(settings=settings)
         if use is not None:
             use(registry)
         return tuple(registry.formats)
@@ -52,6 +54,12 @@ def _elsewhere(settings: Settings, folder: Path) -> Settings:
         settings,
         data=folder,
         catalog=fresh.catalog.default,
+        # Another may want the database that this is not.
+        runner=settings.runner if _is_ours(settings) else fresh.runner.default,
         storage=storage,
         migrate_at_start=True,
     )
+
+
+def _is_ours(settings: Settings) -> bool:
+    return settings.catalog.startswith("sqlite") or settings.runner.startswith("threads")

@@ -289,7 +289,8 @@ class Settings:
         default="threads:4",
         metadata=says(
             "Who runs jobs in a server: threads:N is N threads of each of its processes; "
-            "threads:0 leaves them to `repocore worker`.",
+            "threads:0 leaves them to `repocore worker`.  procrastinate:N and procrastinate:0 are "
+            "the same by a queue in PostgreSQL, where the catalog is in PostgreSQL.",
             check=_some,
         ),
     )

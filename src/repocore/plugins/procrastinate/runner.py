@@ -125,8 +125,9 @@ class ProcrastinateRunner:
     def close(self) -> None:
         """Hand over what is left, and end; a job that comes to no check is left to its lease."""
         self._stopped.set()
+        if not self._ended.wait(_GRACE + _PAUSE):
+            _log.warning("the queue's worker does not end; its jobs are left to their leases")
         self._worker.stop()
-        self._ended.wait(_GRACE + _PAUSE)
         self._handover.close()
 
     # ------------------------------------------------------------------------------ the worker
@@ -138,8 +139,9 @@ class ProcrastinateRunner:
             working = asyncio.create_task(self._work(wait=True))
             await asyncio.wait((working, ending), return_when=asyncio.FIRST_COMPLETED)
             if ending.done():
-                self._worker.stop()
+                # It takes no more first, or what is put back would be taken again, here.
                 working.cancel()
+                self._worker.stop()
             try:
                 await working
             except asyncio.CancelledError:
@@ -157,7 +159,8 @@ class ProcrastinateRunner:
         lease = self._settings.jobs.lease.total_seconds()
         often = max(self._settings.jobs.interval.total_seconds(), _OFTEN)
         app = self._app()
-        async with app.open_async():
+        try:
+            await app.open_async()
             with self._handover.present():
                 await app.run_worker_async(
                     queues=[*self._queues, _TEND],
@@ -173,6 +176,9 @@ class ProcrastinateRunner:
                     update_heartbeat_interval=lease / 4,
                     stalled_worker_timeout=lease,
                 )
+        finally:
+            # Also a pool that was being opened: it would go on trying for ever.
+            await app.close_async()
 
     def _app(self) -> App:
         """procrastinate, with its two tasks."""
