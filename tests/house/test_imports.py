@@ -17,6 +17,7 @@ HEAVY = {
     "jwt",
     "ldap3",
     "pamela",
+    "procrastinate",
     "psycopg",
     "rich",
     "sqlalchemy",

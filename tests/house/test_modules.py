@@ -53,6 +53,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "repocore.catalog.schedules": "tests/registry/test_timetable.py",
     "repocore.catalog.rows": "every test of tests/registry",
     "repocore.catalog.statistics": "tests/registry/test_statistics.py",
+    "repocore.catalog.tasks": "tests/registry/test_handover.py",
     "repocore.catalog.tables": "tests/catalog/test_migrations.py",
     "repocore.catalog.tables.access": "tests/catalog/test_migrations.py",
     "repocore.catalog.tables.content": "tests/catalog/test_migrations.py",
