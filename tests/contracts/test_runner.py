@@ -9,10 +9,13 @@ import threading
 from datetime import timedelta
 from pathlib import Path
 
+import attrs
 import pytest
 
 from repocore import JobState, JobTimeoutError, hookimpl, open_registry
 from repocore.config import JobSettings, Settings
+from repocore.plugins.procrastinate.runner import ProcrastinateRunner
+from repocore.plugins.procrastinate.tables import QueueTables
 from repocore.plugins.threads import ThreadRunner
 from repocore.testing import runner_contract
 
@@ -46,21 +49,64 @@ def test_threads_over_postgresql_keep_the_contract(postgres_databases, postgres_
     run(runner_contract(make))
 
 
-@pytest.mark.postgres
-@pytest.mark.parametrize("runner", ["procrastinate:1", "procrastinate:4"])
-def test_procrastinate_keeps_the_contract(postgres_databases, postgres_tables, runner) -> None:
-    """Over the tables of its own that it makes in the catalog's database."""
+@pytest.fixture
+def queued(postgres_databases, postgres_tables):
+    """Installations whose runner is procrastinate, each in a database of its own."""
 
     @contextlib.contextmanager
-    def make():
+    def make(runner: str, *more: object):
         with (
             postgres_databases.fresh(postgres_tables) as url,
             tempfile.TemporaryDirectory() as folder,
         ):
             chosen = Settings(data=Path(folder), catalog=url, runner=runner, jobs=SOON)
-            yield lambda plugins: open_registry(settings=chosen, plugins=plugins)
+            yield lambda plugins: open_registry(settings=chosen, plugins=[*more, *plugins])
 
-    run(runner_contract(make))
+    return make
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("runner", ["procrastinate:1", "procrastinate:4"])
+def test_procrastinate_keeps_the_contract(queued, runner) -> None:
+    """Over the tables of its own that it makes in the catalog's database."""
+    run(runner_contract(lambda: queued(runner)))
+
+
+class Deaf(ProcrastinateRunner):
+    """Takes over nothing that it is handed."""
+
+    def __init__(self, registry, count):
+        super().__init__(registry, count)
+        self._handover.take = lambda _number, _task: None
+
+
+class Stubborn(ProcrastinateRunner):
+    """Goes on with what was cancelled."""
+
+    def cancel(self, number):
+        """Nobody asks the row, either."""
+
+    def __init__(self, registry, count):
+        super().__init__(registry, count)
+        self._worker._settings = attrs.evolve(SOON, interval=timedelta(hours=1))
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("broken", [Deaf, Stubborn])
+def test_a_broken_queue_is_found(queued, broken) -> None:
+    """The contract looks at what becomes of jobs, whoever runs them."""
+
+    class Plugin:
+        @hookimpl
+        def repocore_job_runner(self, registry):
+            QueueTables(registry.settings).migrate()
+            return broken(registry, 2)
+
+    make = runner_contract(
+        lambda: queued("broken:2", Plugin()), patience=timedelta(milliseconds=1500)
+    )
+    with pytest.raises((AssertionError, JobTimeoutError)):
+        run(make)
 
 
 class Idle(ThreadRunner):

@@ -30,6 +30,12 @@ CREATE TABLE repocore_procrastinate (
   name TEXT COLLATE "C" PRIMARY KEY, done_at TIMESTAMPTZ NOT NULL DEFAULT now()
 )
 """
+#: Not by `to_regclass`, which may remember what was true before the lock was waited for.
+_THERE: Final = """
+SELECT relname FROM pg_class
+WHERE relname IN ('procrastinate_jobs', 'repocore_procrastinate') AND pg_table_is_visible(oid)
+"""
+_NOTED: Final = "repocore_procrastinate"
 _UNBOUND: Final = """
 SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)
 """
@@ -72,48 +78,55 @@ class QueueTables:
         Idempotent, also when several processes start at once.  What is for later waits until nobody
         works.  Raises `ConfigurationError` where the tables are not for us, and `StorageError`.
         """
+        made: list[str] = []
         with self._connection() as connection:
             done = self._done(connection)
             if done is not None and not self._missing(done):
                 return ()
-            connection.execute(_UNBOUND)
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", [_CHANGING])
-            done = self._done(connection)
-            return self._make(connection) if done is None else self._advance(connection, done)
+            # Each by itself: a step may use what the one before has added to a type.
+            while True:
+                with connection.transaction():
+                    name = self._step(connection)
+                if name is None:
+                    return made
+                made.append(name)
 
-    def _make(self, connection: Any) -> Sequence[str]:
-        connection.execute(SchemaManager.get_schema())
-        connection.execute(_NOTES)
-        self._note(connection, self._steps)
-        return (_NEW,)
-
-    def _advance(self, connection: Any, done: Collection[str]) -> Sequence[str]:
+    def _step(self, connection: Any) -> str | None:
+        connection.execute(_UNBOUND)
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_CHANGING])
+        done = self._done(connection)
+        if done is None:
+            connection.execute(SchemaManager.get_schema())
+            connection.execute(_NOTES)
+            self._note(connection, self._steps)
+            return _NEW
         missing = self._missing(done)
+        if not missing or (_is_late(missing[0]) and self._has_to_wait(connection, missing)):
+            return None
+        connection.execute(self._steps[missing[0]].read_text(encoding="utf-8"))
+        self._note(connection, missing[:1])
+        return missing[0]
+
+    def _has_to_wait(self, connection: Any, missing: Sequence[str]) -> bool:
         lease = self._settings.jobs.lease.total_seconds()
-        if connection.execute(_ALIVE, [lease]).fetchone()[0]:
-            late = next((n for n, name in enumerate(missing) if _is_late(name)), len(missing))
-            if any(not _is_late(name) for name in missing[late:]):
-                message = (
-                    "Workers of a version run whose queue is too old for this one; end them, and "
-                    "run `repocore migrate`."
-                )
-                raise ConfigurationError(message)
-            missing = missing[:late]
-        for name in missing:
-            connection.execute(self._steps[name].read_text(encoding="utf-8"))
-        self._note(connection, missing)
-        return missing
+        alive = connection.execute(_ALIVE, [lease]).fetchone()[0]
+        if alive and not all(_is_late(name) for name in missing):
+            message = (
+                "Workers of a version run whose queue is too old for this one; end them, and run "
+                "`repocore migrate`."
+            )
+            raise ConfigurationError(message)
+        return alive
 
     def _missing(self, done: Collection[str]) -> list[str]:
         return [name for name in self._steps if name not in done]
 
     def _done(self, connection: Any) -> set[str] | None:
         """The steps that are done; None where there are no tables."""
-        query = "SELECT to_regclass('repocore_procrastinate'), to_regclass('procrastinate_jobs')"
-        noted, there = connection.execute(query).fetchone()
-        if noted is None and there is None:
+        there = {row[0] for row in connection.execute(_THERE)}
+        if not there:
             return None
-        if noted is None:
+        if _NOTED not in there:
             message = (
                 "The catalog's database has tables of a procrastinate that is not repocore's; give "
                 "the catalog a database of its own."
@@ -133,7 +146,9 @@ class QueueTables:
     @contextlib.contextmanager
     def _connection(self) -> Generator[Any]:
         try:
-            with psycopg.connect(**connection_options(self._settings)) as connection:
+            with psycopg.connect(
+                **connection_options(self._settings), autocommit=True
+            ) as connection:
                 yield connection
         except psycopg.errors.InsufficientPrivilege as error:
             message = (
