@@ -194,6 +194,7 @@ def kill(session: nox.Session) -> None:
     session.install("-e", PROJECT)
     session.env.setdefault("REPOCORE_KILLS", "200")
     session.env.setdefault("REPOCORE_FLEET_KILLS", "500")
+    session.env.setdefault("REPOCORE_QUEUE_KILLS", "100")
     session.env.setdefault("REPOCORE_TEST_FSYNC", "on")
     session.run("pytest", "-m", "kill", *session.posargs)
 
@@ -258,6 +259,13 @@ def bench_fleet(session: nox.Session) -> None:
     """Measure what requests cost on SQLite and PostgreSQL, with one server and with two."""
     session.install("-e", PROJECT)
     session.run("python", "-m", "benchmarks.fleet", *session.posargs)
+
+
+@nox.session(name="bench-queue")
+def bench_queue(session: nox.Session) -> None:
+    """Measure jobs by rows and by procrastinate, side by side on one PostgreSQL."""
+    session.install("-e", PROJECT)
+    session.run("python", "-m", "benchmarks.queue", *session.posargs)
 
 
 @nox.session

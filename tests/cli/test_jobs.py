@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from types import SimpleNamespace
 
+import psycopg
 import pytest
 
 from repocore import open_registry
@@ -135,3 +136,67 @@ def test_a_schedule_is_kept_by_a_worker(choir):
     (job,) = choir.json("job", "list")
     assert (job["kind"], job["created_by"]) == ("sing", "system")
     assert json.loads(choir("config", "show", "--json").stdout)["schedule"][0]["job"] == "sing"
+
+
+# ------------------------------------------------------------------------------- procrastinate
+
+
+@pytest.fixture
+def queue(program, postgres_databases, postgres_tables):
+    """The same choir, whose jobs procrastinate runs."""
+    with postgres_databases.fresh(postgres_tables) as url:
+        program.data.mkdir()
+        (program.data / "sing.py").write_text(PLUGIN, encoding="utf-8")
+        text = f'catalog = "{url}"\nrunner = "procrastinate:0"\n[plugins]\nfiles = ["sing.py"]\n'
+        (program.data / "repocore.toml").write_text(text, encoding="utf-8")
+        program("init")
+        yield program
+
+
+@pytest.mark.postgres
+def test_the_commands_are_the_same_with_a_queue(queue):
+    """Submit, list, cancel, repeat, and a worker for what is due."""
+    queued = queue.json("job", "run", "sing", "--key", "k")
+    assert queue.json("job", "run", "sing", "--key", "k", "--priority", "2")["id"] == queued["id"]
+    assert queue("job", "cancel", "1").stdout.splitlines()[2] == "state       cancelled"
+    assert queue.json("worker", "--once") == {"attempts": 0}
+    assert queue.json("job", "retry", "1")["id"] == 2
+    assert queue("worker", "--once", "--kind", "gc").stdout == "Ran 0 attempts.\n"
+    assert queue("worker", "--once", "--threads", "1").stdout == "Ran 1 attempt.\n"
+    assert queue("job", "log", "2").stdout == "la \\x1b[31m la\nend\n"
+    shown = queue.json("job", "show", "2")
+    assert (shown["state"], shown["outcome"], shown["attempts"]) == ("done", "Sung.", 1)
+    assert [one["state"] for one in queue.json("job", "list")] == ["done", "cancelled"]
+    queue("job", "run", "sing", "--payload", '{"fail": 1}')
+    queue("worker", "--once")
+    assert queue.json("job", "show", "3")["error"] == "It cannot be."
+
+
+@pytest.mark.postgres
+def test_the_tables_of_the_queue_are_migrated(queue, monkeypatch):
+    """By the command that migrates the catalog; a server that may not says so."""
+    assert queue.json("migrate", "--plan")["pending"] == []
+    settings = load_settings(data=queue.data, environ={})
+    with psycopg.connect(settings.catalog, autocommit=True) as server:
+        server.execute("DROP TABLE repocore_procrastinate, procrastinate_periodic_defers")
+        server.execute("DROP TABLE procrastinate_events, procrastinate_jobs CASCADE")
+        server.execute("DROP TABLE procrastinate_workers")
+        for kind in ("job_to_defer_v1", "job_status", "job_event_type"):
+            server.execute(f"DROP TYPE procrastinate_{kind} CASCADE")
+        gone = "SELECT 'DROP FUNCTION ' || oid::regprocedure || ' CASCADE' FROM pg_proc"
+        for (drop,) in server.execute(f"{gone} WHERE proname LIKE 'procrastinate%'").fetchall():
+            server.execute(drop)
+    monkeypatch.setenv("REPOCORE__MIGRATE_AT_START", "false")
+    assert "run `repocore migrate`" in queue.refused("job", "list")["error"]
+    assert "The tables of the queue, by procrastinate" in queue("migrate", "--plan").stdout
+    assert queue.json("migrate")["done"] == ["procrastinate"]
+    assert queue.json("job", "list") == []
+
+
+@pytest.mark.postgres
+def test_settings_with_a_queue_are_checked(queue, monkeypatch):
+    """`doctor` looks at the real one, `config check` at no database."""
+    assert "settings are good" in queue("config", "check").stdout
+    assert "have not ended" in queue("doctor").stdout
+    monkeypatch.setenv("REPOCORE__RUNNER", "procrastinate:many")
+    assert "procrastinate:4" in queue.refused("config", "check")["error"]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import subprocess
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from live_server import REPOCORE, environment
+from postgres_cluster import Databases
 
 import repocore
 from repocore import JobState
@@ -51,6 +54,7 @@ def repocore_jobs():
 
 SETTINGS = """
 catalog = "CATALOG"
+runner = "RUNNER"
 [jobs]
 lease = "1s"
 interval = "100ms"
@@ -83,18 +87,38 @@ def until(true: Callable[[], bool], log: Path) -> None:
         time.sleep(0.02)
 
 
-@pytest.fixture
-def data(tmp_path: Path, database_url: str) -> Path:
-    folder = tmp_path / "data"
+def installation(folder: Path, catalog: str, runner: str) -> Path:
     folder.mkdir()
     (folder / "patient.py").write_text(PLUGIN, encoding="utf-8")
-    text = SETTINGS.replace("CATALOG", database_url)
+    text = SETTINGS.replace("CATALOG", catalog).replace("RUNNER", runner)
     (folder / "repocore.toml").write_text(text, encoding="utf-8")
     return folder
 
 
+@pytest.fixture
+def data(tmp_path: Path, database_url: str) -> Path:
+    return installation(tmp_path / "data", database_url, "threads:4")
+
+
+@pytest.fixture
+def queued(tmp_path: Path, postgres_databases: Databases) -> Iterator[Path]:
+    """The same, where procrastinate runs the jobs."""
+    with postgres_databases.fresh() as url:
+        yield installation(tmp_path / "data", url, "procrastinate:4")
+
+
 def test_the_job_of_a_killed_worker_is_finished_by_another(data: Path, tmp_path: Path) -> None:
     """It is delayed by its lease, and nothing is lost: neither the job nor what it wrote."""
+    is_finished_by_another(data, tmp_path)
+
+
+@pytest.mark.postgres
+def test_so_it_is_where_a_queue_runs_it(queued: Path, tmp_path: Path) -> None:
+    """procrastinate notices that its worker is gone, and the row says for how long."""
+    is_finished_by_another(queued, tmp_path)
+
+
+def is_finished_by_another(data: Path, tmp_path: Path) -> None:
     log, attempts = tmp_path / "log", data / "attempts"
 
     def tries() -> list[int]:
@@ -120,6 +144,16 @@ def test_the_job_of_a_killed_worker_is_finished_by_another(data: Path, tmp_path:
 
 def test_a_worker_that_is_told_to_end_puts_its_job_back(data: Path, tmp_path: Path) -> None:
     """SIGTERM ends it with status 0; the next one begins at once, without a lease to wait for."""
+    is_put_back(data, tmp_path)
+
+
+@pytest.mark.postgres
+def test_so_does_one_of_a_queue(queued: Path, tmp_path: Path) -> None:
+    """Both the row and its task."""
+    is_put_back(queued, tmp_path)
+
+
+def is_put_back(data: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     settings = load_settings(data=data, environ={})
     with repocore.open_registry(settings=settings) as registry:
@@ -153,3 +187,29 @@ def test_serve_runs_jobs(data: Path, tmp_path: Path) -> None:
             process.wait(PATIENCE)
     assert job.state is JobState.DONE
     assert json.loads(log.read_text(encoding="utf-8"))["addresses"]
+
+
+KILLS = int(os.environ.get("REPOCORE_QUEUE_KILLS", "3"))
+
+
+@pytest.mark.postgres
+def test_no_job_is_lost_when_workers_are_killed(queued: Path, tmp_path: Path) -> None:
+    """At any moment: between the row and the task, too.  REPOCORE_QUEUE_KILLS says how often."""
+    log, chance = tmp_path / "log", random.Random(6)
+    (queued / "go").touch()
+    settings = load_settings(data=queued, environ={})
+    with repocore.open_registry(settings=settings) as registry:
+        jobs = registry.session(registry.admin()).jobs
+        numbers: list[int] = []
+        for _ in range(KILLS):
+            with worker(queued, log) as process:
+                numbers += [jobs.submit("patient", {"folder": str(queued)}).id for _ in range(20)]
+                done = chance.randrange(len(numbers) - 20, len(numbers))
+                until(lambda: jobs.get(numbers[done]).state.ended, log)  # noqa: B023 - at once
+                process.kill()
+        with worker(queued, log):
+            ended = [jobs.wait(one, timeout=timedelta(seconds=PATIENCE)) for one in numbers]
+    assert {job.state for job in ended} == {JobState.DONE}
+    assert sum(job.attempts for job in ended) <= len(numbers) + KILLS
+    attempts = (queued / "attempts").read_text().split()
+    assert len(numbers) <= len(attempts) <= sum(job.attempts for job in ended)
