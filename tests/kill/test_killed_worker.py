@@ -169,6 +169,16 @@ def is_put_back(data: Path, tmp_path: Path) -> None:
 
 def test_serve_runs_jobs(data: Path, tmp_path: Path) -> None:
     """Without a worker beside it: its processes have threads for them."""
+    are_served(data, tmp_path)
+
+
+@pytest.mark.postgres
+def test_serve_works_for_a_queue(queued: Path, tmp_path: Path) -> None:
+    """As the setting says."""
+    are_served(queued, tmp_path)
+
+
+def are_served(data: Path, tmp_path: Path) -> None:
     (data / "go").touch()
     log = tmp_path / "log"
     settings = load_settings(data=data, environ={})
