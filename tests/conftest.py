@@ -36,6 +36,8 @@ settings.load_profile(
 UNTRACED = {"access", "clients", "docs", "kill", "machines", "memory", "promises", "servers"}
 UNTRACED |= {"faults", "histories", "soak"}
 UNTRACED |= {"test_moving.py", "test_serving.py"}
+# What there is on PostgreSQL only.
+TRACED = "procrastinate"
 # Tests that are about how tables are made.
 OWN_TABLES = ("test_migrations", "tests/disk", "tests/kill", "test_backends", "first_start")
 # Where coverage tells a process that is started from a test to trace itself.
@@ -48,7 +50,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         inside = item.path.relative_to(here).parts if item.path.is_relative_to(here) else ()
         # What runs on PostgreSQL runs on SQLite as well, and is traced there.
-        if UNTRACED & {*inside} or item.get_closest_marker("postgres"):
+        twice = item.get_closest_marker("postgres") and TRACED not in inside
+        if UNTRACED & {*inside} or twice:
             item.add_marker(pytest.mark.no_cover)
         if inside[:1] == ("s3",):
             item.add_marker(pytest.mark.s3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -15,6 +16,7 @@ import repocore
 from repocore import Job, JobError, JobState, ReadOnlyError
 from repocore.config import ScheduleSettings
 from repocore.registry import Claim, Handover, Worker
+from repocore.registry.services import Services
 
 HOUR = timedelta(hours=1)
 DONE, FAILED, QUEUED = JobState.DONE, JobState.FAILED, JobState.QUEUED
@@ -127,11 +129,15 @@ def test_the_highest_are_handed_over_first(queue) -> None:
 
 
 def test_it_is_handed_over_by_itself(queue) -> None:
-    """A thread does it when it is woken, and at the end."""
+    """A thread does it every interval, when it is woken, and at the end."""
+    queue.works.jobs.submit("act")
+    queue.handover.start()
+    while not queue.engine.tasks:
+        time.sleep(0.001)
     number = queue.works.jobs.submit("act").id
     queue.handover.wake()
     queue.handover.close()
-    assert list(queue.engine.tasks.values()) == [number]
+    assert list(queue.engine.tasks.values()) == [number - 1, number]
 
 
 def test_nothing_is_handed_over_while_nothing_may_change(settings) -> None:
@@ -330,6 +336,11 @@ def test_a_cancelled_job_is_withdrawn(queue) -> None:
     queue.handover.flush()
     assert queue.engine.tasks == {}
     assert queue.handover.take(number, task) is None
+
+
+def test_until_there_is_a_runner_nobody_runs() -> None:
+    """A registry that is just being opened."""
+    assert attrs.fields(Services).runner.default.factory().drain() == 0
 
 
 def test_a_plugin_may_bring_tables(tmp_path) -> None:
