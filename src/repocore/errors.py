@@ -43,6 +43,8 @@ __all__ = [
     "RejectedError",
     "ReleaseMissingError",
     "RepocoreError",
+    "ReplicaError",
+    "ReplicaReadOnlyError",
     "RepositoryMissingError",
     "StorageError",
     "StorageFullError",
@@ -283,6 +285,18 @@ class ReadOnlyError(RepocoreError):
     """The registry is read-only by its settings; nothing was changed."""
 
     message: str = "This registry is read-only at the moment; nothing was changed. Try again later."
+
+
+@attrs.define(eq=False)
+class ReplicaReadOnlyError(ReadOnlyError):
+    """The registry follows another one, where changes are made; nothing was changed."""
+
+    message: str = "This registry is a replica, and nothing was changed; use its primary."
+
+
+@attrs.define(eq=False)
+class ReplicaError(RepocoreError):
+    """A replica cannot follow its primary, or must not be promoted yet; the message says why."""
 
 
 @attrs.define(eq=False)

@@ -75,6 +75,10 @@ HINTS: Final[Mapping[type[errors.RepocoreError], str]] = {
     errors.UpstreamError: "Name another server, or ask an administrator to allow this one.",
     errors.BlobMissingError: "Tell the administrator, with the request_id.",
     errors.ReadOnlyError: "Try again later; an administrator has said that nothing is to change.",
+    errors.ReplicaReadOnlyError: (
+        "Send it to the primary, which the detail names; what is changed there is here soon after."
+    ),
+    errors.ReplicaError: "`repocore replica status` tells how far behind it is, and why.",
     errors.StorageFullError: "Tell the administrator, with the request_id, and try again later.",
     errors.StorageError: "Try again in a moment; if that lasts, tell the request_id.",
     errors.AuthenticatorError: "Try again in a moment; if that lasts, tell the request_id.",

@@ -47,6 +47,8 @@ class Catalog:
         self._dialect = open_dialect(_absolute(url, folder), clock, postgres)
         #: Whether events are kept for listeners.
         self.listened = False
+        #: Whether changes are recorded; asked with each transaction.
+        self.recorded: Callable[[], bool] = lambda: True
         #: Entered, with a name, around each transaction; for those who measure.
         self.span: Callable[[str], AbstractContextManager[object]] = _unwatched
         self.hot = Hot(self._dialect, postgres.pool_wait.total_seconds())
@@ -64,7 +66,7 @@ class Catalog:
         with self._failing(), self.span("write"):
             return self._dialect.write(
                 lambda connection: work(
-                    Transaction(connection, self._dialect, self.listened, origin)
+                    Transaction(connection, self._dialect, self.listened, origin, self.recorded())
                 )
             )
 

@@ -79,7 +79,8 @@ def commit(transaction: Transaction, change: FileChange) -> File | None:
     if row.released and (replaced or count) and not (facts.mutable or change.may_overwrite):
         raise _refusal(change)
     published = _publish(transaction, change, row, before, replaced=replaced)
-    if row.released and facts.amends:
+    # Replicas follow serials, also where no list has changed.
+    if row.released and (facts.amends or ((new or replaced or count) and not published)):
         drafts.amend(transaction, row)
     if row.released and published:
         transaction.tell(_file_event(change))

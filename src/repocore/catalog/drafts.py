@@ -23,6 +23,7 @@ __all__ = [
     "amend",
     "begin_again",
     "beside",
+    "changed",
     "draft_of",
     "find",
     "hold_parent",
@@ -315,6 +316,14 @@ def amend(transaction: Transaction, row: ReleaseRow) -> None:
     """Have documents made anew of a release that keeps its place and its time."""
     [(serial,)] = transaction.rows(_SERIAL, repository=row.repository, within=row.partition)
     _change(transaction, _AMEND, row, serial=serial)
+
+
+def changed(transaction: Transaction, repository: int, partition: str, name: str) -> None:
+    """Have a release be among what changed, if it can be seen."""
+    lock(transaction, repository, partition)
+    row = find(transaction, repository, partition, name)
+    if row is not None and row.released:
+        amend(transaction, row)
 
 
 def _change(transaction: Transaction, statement: Statement, row: ReleaseRow, **values: Any) -> None:

@@ -34,6 +34,7 @@ __all__ = [
     "SCHEMA",
     "NamedFile",
     "StoredObject",
+    "count_on",
     "is_empty",
     "load",
     "moment",
@@ -252,6 +253,11 @@ def _insert(
             part = []
     if part:
         connection.execute(statement, part)
+
+
+def count_on(connection: Connection, given: Mapping[str, int]) -> None:
+    """Give no number again that was given before, of any table that remembers its numbers."""
+    _count_on(connection, tables.METADATA, given)
 
 
 def _count_on(connection: Connection, metadata: MetaData, given: Mapping[str, int]) -> None:

@@ -37,6 +37,8 @@ class Transaction:
     listened: bool
     #: Whose change it is.
     origin: Origin = SERVER
+    #: Whether changes are recorded; the records of a replica are those of its primary.
+    recorded: bool = True
 
     def execute(self, statement: Executable) -> CursorResult[Any]:
         """Run one statement."""
@@ -87,7 +89,7 @@ class Transaction:
         after: Mapping[str, Any] | None = None,
     ) -> None:
         """Record a change of state, and tell the listeners once this is committed."""
-        unchanged = before is not None and before == after
+        unchanged = not self.recorded or (before is not None and before == after)
         # What ends by itself nobody did, and what stays as it was nobody has changed.
         if not isinstance(event, JobFinished) and not unchanged:
             self._record(event, before, after)

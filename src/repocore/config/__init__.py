@@ -23,6 +23,7 @@ from repocore.config.jobs import JobSettings, ScheduleSettings
 from repocore.config.loading import load_settings, locate_data, locate_settings, read_table
 from repocore.config.logs import LogSettings, TracingSettings
 from repocore.config.postgres import PostgresSettings
+from repocore.config.replica import ReplicaSettings
 from repocore.config.retention import RetentionSettings
 from repocore.config.saying import http_url, says
 from repocore.config.settings import (
@@ -54,6 +55,7 @@ __all__ = [
     "PostgresSettings",
     "ProviderKind",
     "ProviderSettings",
+    "ReplicaSettings",
     "RepositorySettings",
     "RetentionSettings",
     "RoleSettings",

@@ -17,6 +17,7 @@ from repocore.config.access import AccountSettings, BindingSettings, RoleSetting
 from repocore.config.jobs import JobSettings, ScheduleSettings
 from repocore.config.logs import LogSettings, TracingSettings
 from repocore.config.postgres import PostgresSettings
+from repocore.config.replica import ReplicaSettings
 from repocore.config.retention import RetentionSettings
 from repocore.config.saying import (
     positive as _positive,
@@ -260,6 +261,9 @@ class Settings:
             "Whether nobody can change anything: packages, accounts and rules stay as they are, "
             "and no job runs; everything is read as ever."
         ),
+    )
+    replica: ReplicaSettings = attrs.field(
+        factory=ReplicaSettings, metadata=says("Which other installation is followed.")
     )
     repository: tuple[RepositorySettings, ...] = attrs.field(
         default=(), metadata=says("Repositories that are made at start.")

@@ -49,6 +49,8 @@ class Action(enum.Enum):
     PROMOTE = "promote"
     #: To make repositories, and to own those that one has made.
     CREATE = "create"
+    #: To copy the whole installation, hashes of passwords and tokens included; of the site only.
+    REPLICATE = "replicate"
     MANAGE = "manage"
     ADMIN = "admin"
 

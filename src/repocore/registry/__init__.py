@@ -35,6 +35,7 @@ from repocore.registry.passwords import TOKEN_PREFIX, hash_password, verify_pass
 from repocore.registry.registry import Registry
 from repocore.registry.releases import AT_ONCE
 from repocore.registry.repairing import RepairReport, Replica
+from repocore.registry.replication import FileState, ReleaseState, Replication, Wanted
 from repocore.registry.restoring import RestoreReport
 from repocore.registry.retention import Outdated, RetentionReport
 from repocore.registry.session import Session
@@ -60,6 +61,7 @@ __all__ = [
     "CopiedTable",
     "Downloads",
     "Handover",
+    "FileState",
     "Health",
     "KeySet",
     "Known",
@@ -67,8 +69,10 @@ __all__ = [
     "MigrationPlan",
     "Outdated",
     "Registry",
+    "ReleaseState",
     "RepairReport",
     "Replica",
+    "Replication",
     "RestoreReport",
     "RetentionReport",
     "Revision",
@@ -78,6 +82,7 @@ __all__ = [
     "UpstreamClient",
     "Usage",
     "UsageReport",
+    "Wanted",
     "Worker",
     "copy_catalog",
     "hash_password",

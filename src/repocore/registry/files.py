@@ -356,6 +356,8 @@ class Files:
                 _require_whole(transaction, repository, file, format_)
             count, size = files.remove(transaction, mine)
             repositories.charge(transaction, repository, -size, -count)
+            if count and file.release is not None:
+                drafts.changed(transaction, repository.id, str(file.partition), file.release)
             if count:
                 transaction.emit(event, before={"digest": str(file.digest), "size": file.size})
 

@@ -16,6 +16,7 @@ from repocore.registry.jobs import Jobs
 from repocore.registry.permissions import Permissions
 from repocore.registry.receiving import DirectUploads
 from repocore.registry.releases import Releases
+from repocore.registry.replication import Replication
 from repocore.registry.repositories import Repositories
 from repocore.registry.retention import Retention
 from repocore.registry.roles import Roles
@@ -100,6 +101,11 @@ class Session:
     def upkeep(self) -> Upkeep:
         """Check, collect, export."""
         return Upkeep(self._context)
+
+    @property
+    def replication(self) -> Replication:
+        """What replicas of this registry ask."""
+        return Replication(self._context)
 
     @property
     def retention(self) -> Retention:

@@ -34,6 +34,7 @@ __all__ = ["UpstreamClient"]
 #: How many redirects of a GET are followed.
 _HOPS: Final = 5
 _OK: Final = 200
+_PART: Final = 206
 _MOVED: Final = frozenset({301, 302, 303, 307, 308})
 _CHUNK: Final = 1 << 16
 _STRANGE: Final = "Another server that has to be asked gave an answer that cannot be read."
@@ -101,20 +102,31 @@ class UpstreamClient:
             told = told and before.origin == target.origin
         raise UpstreamUnavailableError(_STRANGE)
 
+    def post_json(self, url: str, value: Any, headers: Mapping[str, str] | None = None) -> Any:
+        """Send JSON; returns that of the answer.  No redirect is followed.  Raises as `get_json`."""
+        kind = {"Content-Type": "application/json"}
+        body = json.dumps(value, ensure_ascii=False).encode()
+        return _read_json(self._send("POST", parse_target(url), {**(headers or {}), **kind}, body))
+
     @contextlib.contextmanager
-    def open(self, url: str, headers: Mapping[str, str] | None = None) -> Generator[Chunks]:
+    def open(
+        self, url: str, headers: Mapping[str, str] | None = None, start: int = 0
+    ) -> Generator[Chunks]:
         """The bytes that stand at a URL, read as they come; redirects as in `get_json`.
+
+        From ``start`` on, where the server knows ranges; else `UpstreamUnavailableError` is raised.
 
         ``timeout`` is the longest silence, and not the time of all of it; who reads says how much
         is too much.  Raises as `get_json`, also while it is read and where it ends early.
         """
         target = parse_target(url)
+        part = {"Range": f"bytes={start}-"} if start else {}
         sent = {"Accept": "*/*", **(headers or {})}
         for _ in range(_HOPS + 1):
             with self._connected(target) as (connection, path, more, deadline):
-                response = self._begin(connection, "GET", path, {**more, **_fields(target, sent)})
+                response = self._begin(connection, "GET", path, {**more, **_fields(target, {**sent, **part})})
                 if response.status not in _MOVED:
-                    if response.status != _OK:
+                    if response.status != (_PART if start else _OK):
                         raise _refused(response.status)
                     yield _Body(response, deadline)
                     return

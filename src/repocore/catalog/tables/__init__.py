@@ -11,6 +11,7 @@
                                                   roles
     rules · roles · bindings · keys · identities · attempts · spent · audit · seals
     downloads · events · jobs · schedules · rounds · leases · compatibility
+    replication
 
 Times are whole microseconds since 1970 (UTC) by the database's clock.  A release is a *draft*
 while ``released_at`` is null, a *tombstone* once ``removed_at`` is set, *visible* otherwise.
@@ -51,6 +52,7 @@ from repocore.catalog.tables.work import (
     job_output,
     jobs,
     leases,
+    replication,
     rounds,
     schedules,
 )
@@ -78,6 +80,7 @@ __all__ = [
     "leases",
     "partitions",
     "releases",
+    "replication",
     "repositories",
     "roles",
     "rounds",

@@ -28,6 +28,7 @@ __all__ = [
     "job_output",
     "jobs",
     "leases",
+    "replication",
     "rounds",
     "schedules",
 ]
@@ -136,4 +137,15 @@ compatibility = Table(
     METADATA,
     Column("id", Integer, primary_key=True),
     Column("compatible_from", Text, nullable=False),
+)
+
+# One row: what replicas know this installation by, and how far it has followed another one.
+replication = Table(
+    "replication",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    # Made anew when a replica is promoted: from then on it has a history of its own.
+    Column("era", Name, nullable=False),
+    Column("state", Text, nullable=False, server_default="{}"),
+    Column("promoted_at", BigInteger),
 )

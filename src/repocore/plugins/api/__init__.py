@@ -18,6 +18,7 @@ from repocore.plugins.api import (
     jobs,
     packages,
     releases,
+    replication,
     repositories,
     rules,
     statistics,
@@ -42,6 +43,7 @@ _ROOMS = (
     access,
     rules,
     events,
+    replication,
 )
 
 

@@ -23,7 +23,7 @@ from repocore.plugins.api.answering import plain
 from repocore.plugins.api.shapes import PageQuery
 from repocore.registry import Session
 
-__all__ = ["Page", "answer_page", "page_of"]
+__all__ = ["Page", "answer_page", "cursor_of", "page_of"]
 
 T = TypeVar("T")
 
@@ -73,7 +73,7 @@ def answer_page(
     """A page of what is found, which starts where the page does and may go on for ever."""
     taken = list(islice(found, page.limit + 1))
     items = [plain(view(one)) for one in taken[: page.limit]]
-    following = _cursor(place(taken[page.limit - 1])) if len(taken) > page.limit else None
+    following = cursor_of(place(taken[page.limit - 1])) if len(taken) > page.limit else None
     body: dict[str, Any] = {"items": items, "next": following}
     if once is not None:
         body[once] = items
@@ -85,7 +85,8 @@ def answer_page(
     return attrs.evolve(response, headers=(*response.headers, ("Link", f'<{where}>; rel="next"')))
 
 
-def _cursor(place: tuple[Any, ...]) -> str:
+def cursor_of(place: tuple[Any, ...]) -> str:
+    """The cursor of what comes behind a place."""
     text = json.dumps(place, ensure_ascii=False, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
