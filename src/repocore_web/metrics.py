@@ -158,6 +158,22 @@ class _House:
             "Events that listeners have not been told of.",
             value=backlog.events,
         )
+        if registry.following:
+            yield from self._replica(family)
+
+    def _replica(self, family: Any) -> Iterator[Any]:
+        """How far a replica is behind, as of its last look."""
+        registry = self._registry
+        found = registry.session(registry.admin()).replica.status(ask=False)
+        for name, text, value in (
+            ("behind_seconds", "Since when nothing was behind.", found.behind.total_seconds()),
+            ("behind_records", "Changes that were not here at the last look.", found.records),
+            ("behind_partitions", "Partitions that were not even at it.", found.partitions),
+            ("behind_serials", "How many serials they lacked.", found.serials),
+            ("missing_contents", "Contents that files name and nobody has.", found.missing),
+            ("failing", "Whether the last look failed.", int(bool(found.error))),
+        ):
+            yield family(f"repocore_replica_{name}", text, value=value)
 
 
 def _package() -> Any:

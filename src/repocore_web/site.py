@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
+from repocore.errors import StorageError
 from repocore.http import Admits, Request, Response, Route
 from repocore.model import Action
 from repocore.registry import Registry, Session
@@ -29,9 +30,26 @@ def ready(session: Session, _request: Request) -> Response:
         f"catalog {'ok' if found.catalog else 'failed'}",
         f"storage {'ok' if found.storage else 'failed'}",
         f"queue {found.waiting} due, the first for {found.wait.total_seconds():.0f} s",
+        *_replica(session),
         "",
     ]
     return Response.text("\n".join(lines), 200 if found.ok else 503)
+
+
+def _replica(session: Session) -> Iterator[str]:
+    """How far a replica is behind: it goes on serving what it has, and so it is no reason for 503.
+
+    Whom it follows is nobody's business.
+    """
+    registry = session.registry
+    if not registry.following:
+        return
+    try:
+        found = registry.session(registry.admin()).replica.status(ask=False)
+    except StorageError:
+        return  # the first line has said so
+    state = "ok" if found.ok else "behind"
+    yield f"replica {state}, last even {found.behind.total_seconds():.0f} s ago"
 
 
 def front(session: Session, request: Request) -> Response:

@@ -19,7 +19,17 @@ from repocore.catalog.rows import micros_at, time_of
 from repocore.catalog.transactions import Transaction
 from repocore.model import AuditQuery, AuditRecord, Origin, Seal
 
-__all__ = ["last_seal", "open_count", "page", "record_of", "root_of", "seal", "seals", "walk"]
+__all__ = [
+    "last_seal",
+    "open_count",
+    "page",
+    "record_of",
+    "root_of",
+    "seal",
+    "seal_before",
+    "seals",
+    "walk",
+]
 
 _a = tables.audit
 _s = tables.seals
@@ -150,6 +160,13 @@ def _seal_of(row: Any) -> Seal:
 def last_seal(connection: Connection) -> Seal | None:
     """The newest seal."""
     row = connection.execute(select(_s).order_by(_s.c.last.desc()).limit(1)).first()
+    return None if row is None else _seal_of(row)
+
+
+def seal_before(connection: Connection, last: int) -> Seal | None:
+    """The seal before the one whose last record has that number."""
+    statement = select(_s).where(_s.c.last < last).order_by(_s.c.last.desc()).limit(1)
+    row = connection.execute(statement).first()
     return None if row is None else _seal_of(row)
 
 

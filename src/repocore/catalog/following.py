@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import attrs
 from cattrs import Converter
-from sqlalchemy import Connection, Table, delete, select, tuple_, update
+from sqlalchemy import Connection, Table, delete, func, select, tuple_, update
 
 from repocore.catalog import blobs, dumping, files, repositories, tables
 from repocore.catalog.dialects import now
@@ -23,15 +23,18 @@ from repocore.errors import ReplicaError
 from repocore.model import BlobKey
 
 __all__ = [
+    "Collected",
     "Following",
     "bring_access",
     "bring_counts",
     "bring_loose_files",
     "bring_records",
     "bring_releases",
-    "drop_partition",
+    "count_missing",
     "drop_others",
+    "drop_partition",
     "forget_records",
+    "last_record",
     "missing",
     "note",
     "promote",
@@ -197,9 +200,7 @@ class _Merge:
                 continue
             other = {n: v for n, v in row.items() if n not in _OWN and before[n] != v}
             if other:
-                self._transaction.execute(
-                    update(self._table).where(self._is(key)).values(**other)
-                )
+                self._transaction.execute(update(self._table).where(self._is(key)).values(**other))
 
     def _filled(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         counted = {"bytes": 0, "file_count": 0} if self._table is tables.repositories else {}
@@ -208,16 +209,21 @@ class _Merge:
 
 # -------------------------------------------------------------------------------------- content
 
+
+class Collected(Exception):  # noqa: N818 - undoes a transaction, which begins again
+    """A collector took something that was fetched."""
+
+
 #: A file, and the generation that its bytes are stored under; None where nobody has them.
 Placed = tuple[FileState, str | None]
 
 
 def bring_releases(
     transaction: Transaction, found: Sequence[tuple[ReleaseState, Sequence[Placed]]]
-) -> bool:
+) -> None:
     """Write some releases as they are at the primary, with their files.
 
-    False where a collector took something that was fetched for them: then nothing may stay.
+    Raises `Collected`: then nothing of the transaction may stay.
     """
     by_key = {(one.repository, one.partition, one.name): (one, put) for one, put in found}
     states = [state for state, _ in by_key.values()]
@@ -227,8 +233,7 @@ def bring_releases(
         set_={c.name: insert.excluded[c.name] for c in _r.c if not c.primary_key},
     )
     for state, put in by_key.values():
-        if not _refer(transaction, put):
-            return False
+        _refer(transaction, put)
         _drop_files(transaction, state)
     if states:
         transaction.connection.execute(statement, [_release_row(one) for one in states])
@@ -239,7 +244,6 @@ def bring_releases(
         for one, _ in put
     ]
     _write_files(transaction, placed)
-    return True
 
 
 def _release_row(state: ReleaseState) -> dict[str, Any]:
@@ -266,13 +270,12 @@ def _bring_extras(transaction: Transaction, states: Sequence[ReleaseState]) -> N
         transaction.connection.execute(_x.insert(), rows)
 
 
-def _refer(transaction: Transaction, put: Iterable[Placed]) -> bool:
+def _refer(transaction: Transaction, put: Iterable[Placed]) -> None:
     for file, generation in put:
         if generation is None:
             _mark_missing(transaction, file)
         elif not blobs.refer(transaction, BlobKey(file.digest, generation)):
-            return False
-    return True
+            raise Collected
 
 
 def _mark_missing(transaction: Transaction, file: FileState) -> None:
@@ -347,9 +350,7 @@ def _touch_replaced(transaction: Transaction, rows: Sequence[Mapping[str, Any]])
         )
 
 
-def set_serial(
-    transaction: Transaction, repository: int, partition: str, serial: int
-) -> None:
+def set_serial(transaction: Transaction, repository: int, partition: str, serial: int) -> None:
     """Publish what a partition has now; an older serial than before has its documents made anew."""
     _require_following(transaction)
     mine = (_p.c.repository_id == repository) & (_p.c.name == partition)
@@ -370,7 +371,9 @@ def drop_others(
 ) -> None:
     """Delete the releases of a partition that are not among these, without a tombstone."""
     mine = (_r.c.repository_id == repository) & (_r.c.partition == partition)
-    gone = [n for n in transaction.execute(select(_r.c.name).where(mine)).scalars() if n not in kept]
+    gone = [
+        n for n in transaction.execute(select(_r.c.name).where(mine)).scalars() if n not in kept
+    ]
     for start in range(0, len(gone), _AT_ONCE):
         part = gone[start : start + _AT_ONCE]
         owned = (_f.c.repository_id == repository) & (_f.c.partition == partition)
@@ -390,31 +393,36 @@ def drop_partition(transaction: Transaction, repository: int, partition: str) ->
 
 def bring_loose_files(
     transaction: Transaction, repository: int, found: Iterable[Sequence[Placed]]
-) -> bool:
-    """Have exactly these files of no release; False as for `bring_releases`."""
+) -> None:
+    """Have exactly these files of no release.  Raises `Collected`, as `bring_releases` does."""
     _require_following(transaction)
     transaction.dialect.unbound(transaction.connection)
     mine = (_f.c.repository_id == repository) & _f.c.partition.is_(None)
     gone = {*transaction.execute(select(_f.c.path).where(mine)).scalars()}
     for part in found:
-        if not _refer(transaction, part):
-            return False
+        _refer(transaction, part)
         _write_files(transaction, [_file_row(repository, one, None, None) for one, _ in part])
         gone -= {one.path for one, _ in part}
     paths = sorted(gone)
     for start in range(0, len(paths), _AT_ONCE):
         part_of = paths[start : start + _AT_ONCE]
         files.remove(transaction, files.select_paths(repository, part_of))
-    return True
+
+
+def _missing() -> Any:
+    named = select(_f.c.id).where(_f.c.digest == _b.c.digest).exists()
+    return (_b.c.damaged_at.is_not(None)) & _b.c.stored_at.is_(None) & named
 
 
 def missing(connection: Connection, limit: int) -> list[tuple[str, int]]:
-    """(digest, size) of bytes that files name and nobody had when they were fetched."""
-    named = select(_f.c.id).where(_f.c.digest == _b.c.digest).exists()
-    statement = select(_b.c.digest, _b.c.size).where(
-        _b.c.damaged_at.is_not(None), _b.c.stored_at.is_(None), named
-    )
-    return [(row.digest, row.size) for row in connection.execute(statement.limit(limit))]
+    """(digest, size) of bytes that files name and that are not to be had here."""
+    statement = select(_b.c.digest, _b.c.size).where(_missing()).limit(limit)
+    return [(row.digest, row.size) for row in connection.execute(statement)]
+
+
+def count_missing(connection: Connection) -> int:
+    """How many such bytes there are."""
+    return connection.scalar(select(func.count()).where(_missing())) or 0
 
 
 # -------------------------------------------------------------------------------------- records
@@ -432,6 +440,11 @@ def bring_records(
             names = {column.name for column in table.columns}
             known = [{n: v for n, v in row.items() if n in names} for row in rows]
             transaction.connection.execute(table.insert(), known)
+
+
+def last_record(connection: Connection) -> int:
+    """The number of the last record that is here."""
+    return connection.scalar(select(func.max(tables.audit.c.id))) or 0
 
 
 def forget_records(transaction: Transaction) -> None:

@@ -353,9 +353,7 @@ def _files_of(
     return {name: sorted(files, key=lambda one: one.path) for name, files in found.items()}
 
 
-def loose_files(
-    connection: Connection, repository: int, after: str, limit: int
-) -> list[FileState]:
+def loose_files(connection: Connection, repository: int, after: str, limit: int) -> list[FileState]:
     """The next files of a repository that are of no release, by path."""
     statement = (
         select(*_file)

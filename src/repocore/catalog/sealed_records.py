@@ -9,7 +9,14 @@ from sqlalchemy import Connection, func, select, tuple_
 
 from repocore.catalog import tables
 
-__all__ = ["downloads_page", "records_page", "root_of", "seals_within", "untaken"]
+__all__ = [
+    "downloads_page",
+    "records_between",
+    "records_page",
+    "root_of",
+    "seals_within",
+    "untaken",
+]
 
 _a = tables.audit
 _d = tables.downloads
@@ -19,15 +26,21 @@ _s = tables.seals
 def records_page(connection: Connection, after: int, limit: int) -> list[Mapping[str, Any]]:
     """The next records of changes that are sealed, by number."""
     sealed = select(func.coalesce(func.max(_s.c.last), 0)).scalar_subquery()
-    statement = (
-        select(_a).where(_a.c.id > after, _a.c.id <= sealed).order_by(_a.c.id).limit(limit)
-    )
+    statement = select(_a).where(_a.c.id > after, _a.c.id <= sealed).order_by(_a.c.id).limit(limit)
     return [dict(row) for row in connection.execute(statement).mappings()]
 
 
 def seals_within(connection: Connection, after: int, last: int) -> list[Mapping[str, Any]]:
     """The seals whose last record is behind one number, and not behind another."""
     statement = select(_s).where(_s.c.last > after, _s.c.last <= last).order_by(_s.c.last)
+    return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def records_between(
+    connection: Connection, after: int, last: int, limit: int
+) -> list[Mapping[str, Any]]:
+    """Records behind one number and not behind another, whether they are sealed or not."""
+    statement = select(_a).where(_a.c.id > after, _a.c.id <= last).order_by(_a.c.id).limit(limit)
     return [dict(row) for row in connection.execute(statement).mappings()]
 
 

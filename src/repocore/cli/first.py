@@ -97,7 +97,8 @@ class FirstStart:
         start that serves nothing.
         """
         word = self._word()
-        if word == "served":
+        # What a replica has is its primary's: it makes nothing of its own.
+        if word == "served" or registry.following:
             return
         self._final = "made" if everyone_reads is None else "served"
         session = registry.session(registry.admin())

@@ -47,6 +47,7 @@ _COMMANDS: Final = {
     "repair": ("backups", "Bring back what is lost or damaged, from backups and other servers."),
     "backup": ("backups", "Make a backup of catalog and contents, while the server runs."),
     "restore": ("backups", "Bring back a backup into an empty installation."),
+    "replica": ("replica", "Follow another installation: how far, now, and no more."),
     "gc": ("upkeep", "Delete what nothing names any more."),
     "search": ("browsing", "Find Conan recipes by a pattern."),
     "show": ("browsing", "Show a Conan recipe, its packages, and the commands for them."),

@@ -32,9 +32,11 @@ from repocore.registry.health import Health
 from repocore.registry.key_sets import SIGNATURES, KeySet
 from repocore.registry.late_files import LateFile
 from repocore.registry.passwords import TOKEN_PREFIX, hash_password, verify_password
+from repocore.registry.pulling import PullReport
 from repocore.registry.registry import Registry
 from repocore.registry.releases import AT_ONCE
 from repocore.registry.repairing import RepairReport, Replica
+from repocore.registry.replicas import PartitionLag, ReplicaStatus
 from repocore.registry.replication import FileState, ReleaseState, Replication, Wanted
 from repocore.registry.restoring import RestoreReport
 from repocore.registry.retention import Outdated, RetentionReport
@@ -68,10 +70,13 @@ __all__ = [
     "LateFile",
     "MigrationPlan",
     "Outdated",
+    "PartitionLag",
+    "PullReport",
     "Registry",
     "ReleaseState",
     "RepairReport",
     "Replica",
+    "ReplicaStatus",
     "Replication",
     "RestoreReport",
     "RetentionReport",

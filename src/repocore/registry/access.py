@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
-from repocore.catalog import Catalog, accounts, repositories, roles
+from repocore.catalog import Catalog, accounts, following, repositories, roles
 from repocore.catalog.rows import StoredRepository
 from repocore.model import (
     ROLES,
@@ -59,6 +59,8 @@ class Access:
     private: frozenset[str]
     #: The versions that last changed the rules and the repositories.
     parts: tuple[int, int]
+    #: Whether it was a replica once, and is none any more.
+    promoted: bool = False
     #: What was decided by them; it goes with them, whoever is still at it.
     decisions: dict[tuple[Principal, Action, Resource], bool] = attrs.field(
         factory=dict["tuple[Principal, Action, Resource]", bool]
@@ -133,6 +135,7 @@ class AccessBook:
                 held = (before.roles, before.bindings, before.index)
             else:
                 held = self._load_rules(connection)
+            promoted = following.promoted_at(connection) is not None
         known, bindings, index = held
         return Access(
             version=version,
@@ -142,6 +145,7 @@ class AccessBook:
             index=index,
             private=private,
             parts=(parts[0], parts[1]),
+            promoted=promoted,
         )
 
     def _load_rules(

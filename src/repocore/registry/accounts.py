@@ -391,7 +391,7 @@ class Accounts:
                 transaction.emit(AccountChanged(account="site", change=told, by=self._context.by))
             return accounts.keys(transaction.connection, purpose)[0]
 
-        return self._context.write(work)
+        return self._context.write(work, own=True)
 
 
 def _missing(name: str) -> MissingError:

@@ -81,7 +81,7 @@ class Upkeep:
         somebody makes a backup, no object is deleted: the next collection takes them.
         """
         services = self._services()
-        services.require_writable()
+        services.require_own_writes()
         progress = progress or Silence()
         limits = services.settings.limits
         span = limits.blob_grace if grace is None else grace

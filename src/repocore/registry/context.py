@@ -68,12 +68,13 @@ class Context:
             who=self.by, via=principal.via, token_id=principal.token_id, source=self._source
         )
 
-    def write(self, work: Callable[[Transaction], T]) -> T:
+    def write(self, work: Callable[[Transaction], T], *, own: bool = False) -> T:
         """Run the work in a transaction of the catalog, and have listeners told of its events.
 
-        Raises `ReadOnlyError` where nothing is to change.
+        Raises `ReadOnlyError` where nothing is to change; what is its ``own`` a replica changes.
         """
-        self.services.require_writable()
+        services = self.services
+        (services.require_own_writes if own else services.require_writable)()
         done = self.services.catalog.write(work, self.origin)
         self.services.wake()
         return done

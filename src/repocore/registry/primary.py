@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import attrs
@@ -37,11 +37,6 @@ _ADVICE: Final[Mapping[int, str]] = {
     401: "does not know the token; set `replica.token` to one that is good",
     403: "does not let the token replicate; allow its account `replicate` on **",
     404: "has no such installation there; `replica.of` is the URL of the server itself",
-    409: (
-        "has another history than this replica: it was restored from a backup, or is another "
-        "one. To become what it is now, and lose what only this replica has, run "
-        "`repocore replica sync --full`"
-    ),
 }
 
 
@@ -55,6 +50,10 @@ class PrimaryPosition:
     record: int
     root: str
     numbers: Mapping[str, int]
+    #: Entries of a page that it gives at most.
+    page: int
+    #: Whether the seal that was named is of its history.
+    ours: bool
     #: Records that were written after the one that was named, and when the first was (µs).
     untaken: int
     untaken_at: int | None
@@ -75,6 +74,7 @@ class Primary:
         self._headers = (
             {} if settings.token is None else {"Authorization": f"Bearer {settings.token}"}
         )
+        self._limit: dict[str, int] = {}
         host = urlsplit(self.url).hostname or ""
         self._client = UpstreamClient(
             proxy=settings.proxy,
@@ -89,7 +89,7 @@ class Primary:
     def position(
         self, record: int = 0, root: str = "", followed: int | None = None
     ) -> PrimaryPosition:
-        """Where it is; raises `ReplicaError` where the seal is not of its history."""
+        """Where it is, and what a replica lacks that has followed up to a record."""
         asked: dict[str, Any] = {"record": record, "root": root}
         if followed is not None:
             asked["followed"] = followed
@@ -101,7 +101,9 @@ class Primary:
             )
             raise ReplicaError(message)
         names = [field.name for field in attrs.fields(PrimaryPosition)]
-        return _understood(lambda: PrimaryPosition(**{name: answer[name] for name in names}))
+        found = _understood(lambda: PrimaryPosition(**{name: answer[name] for name in names}))
+        self._limit = {"limit": found.page}
+        return found
 
     def access(self) -> Iterator[tuple[int, Sequence[Mapping[str, Any]]]]:
         """Pages of the rows of access, each with the version that it is of."""
@@ -158,7 +160,7 @@ class Primary:
 
     def _pages(self, path: str, **query: Any) -> Iterator[Mapping[str, Any]]:
         while True:
-            page = self._get(path, limit=1000, **query)
+            page = self._get(path, **self._limit, **query)
             yield page
             if not page.get("next"):
                 return
@@ -188,7 +190,7 @@ class _Resuming:
         self._opened: Any = None
         self._stream: Any = None
 
-    def __enter__(self) -> _Resuming:
+    def __enter__(self) -> Self:
         self._open()
         return self
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -29,6 +28,7 @@ from repocore.model import Anonymous, Credentials, Password, Policy, Principal
 from repocore.ports import Format, Indexer, JobHandler, JobRunner, Storage
 from repocore.registry.access import Access, AccessBook, Declared
 from repocore.registry.audit import seal_records
+from repocore.registry.background import Background
 from repocore.registry.context import Context
 from repocore.registry.counting import Counter
 from repocore.registry.declaring import declared_access, make_accounts
@@ -77,10 +77,10 @@ class Registry:
         self._services = self._make_services(catalog, declared, indexers, handlers)
         self._pulse = Pulse(self._services)
         self._closed = False
-        self._jobs: threading.Thread | None = None
+        self._background = Background(self._services)
         try:
             self._services.runner = self._open_runner()
-            if not settings.read_only:
+            if not (settings.read_only or self._services.following):
                 self._make_repositories()
                 make_accounts(self._services, settings.account)
             hooks.repocore_startup.call_historic(kwargs={"registry": self})
@@ -123,6 +123,7 @@ class Registry:
             tracing=tracing,
         )
         services.indexing = Indexing(services)
+        catalog.recorded = lambda: not services.following
         return services
 
     def _tasks(self, catalog: Catalog, counter: Counter) -> Iterator[Callable[[], object]]:
@@ -131,7 +132,8 @@ class Registry:
         # A listener may want to change something: none is told while that is refused.
         if not self.settings.read_only:
             yield lambda: catalog.listened and tell(catalog, self.plugins.hook, self)
-        yield lambda: seal_records(catalog)
+        # The records of a replica are sealed as its primary has sealed them.
+        yield lambda: self._services.following or seal_records(catalog)
         if self.settings.limits.document_ahead:
             yield self._index_ahead
 
@@ -283,15 +285,11 @@ class Registry:
 
     def run_jobs(self) -> None:
         """Have the runner of the settings run jobs in this process until it closes; idempotent.
+        A replica follows its primary instead.
 
         A registry runs none unless it is told to: `repocore serve` and ``repocore_web.wsgi`` do.
         """
-        if self._jobs is None:
-            run = self._services.runner.run
-            self._jobs = threading.Thread(
-                target=run, args=(lambda: self._closed,), name="repocore-jobs", daemon=True
-            )
-            self._jobs.start()
+        self._background.start()
 
     def _open_runner(self) -> JobRunner:
         url = self.settings.runner
@@ -306,8 +304,13 @@ class Registry:
         """Whether what this stands on answers, asked within the last two seconds."""
         return self._pulse.take()
 
+    @property
+    def following(self) -> bool:
+        """Whether this is a replica of another registry."""
+        return self._services.following
+
     def require_writable(self) -> None:
-        """Raise `ReadOnlyError` where the settings say that nothing is to change."""
+        """Raise `ReadOnlyError` where nothing is to change: by the settings, or in a replica."""
         self._services.require_writable()
 
     def doubts(self) -> list[str]:
@@ -325,7 +328,7 @@ class Registry:
         if self._closed:
             return
         self._closed = True
-        self._services.runner.close()
+        self._background.close()
         self._relay.close()
         self._services.hooks.repocore_shutdown(registry=self)
         self._services.catalog.close()

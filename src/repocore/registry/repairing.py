@@ -152,7 +152,7 @@ def repair(
     Raises `RejectedError` for a folder without backups, `UpstreamRefusedError` for a URL that is
     not to be connected to, and `StorageError` where it cannot be stored.
     """
-    services.require_writable()
+    services.require_own_writes()
     sources: list[_Source] = [_OldObjects(services.storage)]
     sources += [_Backups(BackupFolder.at(root)) for root in backups]
     sources += [_Server(replica) for replica in replicas]

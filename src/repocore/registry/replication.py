@@ -111,9 +111,7 @@ class Replication:
         with self._services().catalog.snapshot() as connection:
             return sealed_records.untaken(connection, after)
 
-    def downloads(
-        self, since: int, after: tuple[Any, ...], limit: int
-    ) -> list[Mapping[str, Any]]:
+    def downloads(self, since: int, after: tuple[Any, ...], limit: int) -> list[Mapping[str, Any]]:
         """The next counts of downloads that grew since a time (µs), and one more."""
         services = self._services()
         services.counter.flush()

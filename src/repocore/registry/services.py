@@ -10,7 +10,7 @@ import pluggy
 
 from repocore.catalog import Catalog
 from repocore.config import Settings
-from repocore.errors import ReadOnlyError, RepositoryMissingError
+from repocore.errors import ReadOnlyError, ReplicaReadOnlyError, RepositoryMissingError
 from repocore.model import Event, Job, Principal
 from repocore.ports import Format, Indexer, JobHandler, JobRunner, Storage
 from repocore.registry.access import AccessBook
@@ -76,8 +76,23 @@ class Services:
     #: Named between any two steps that change something outside of memory; tests crash here.
     step: Callable[[str], None] = _pass
 
+    @property
+    def following(self) -> bool:
+        """Whether this is a replica: by its settings, and never promoted."""
+        return self.settings.replica.of is not None and not self.book.known.promoted
+
     def require_writable(self) -> None:
-        """Raise `ReadOnlyError` where the settings say that nothing is to change."""
+        """Raise `ReadOnlyError` where the settings say that nothing is to change, and
+        `ReplicaReadOnlyError` in a replica.
+        """
+        self.require_own_writes()
+        if self.following:
+            primary = self.settings.replica.of
+            message = f"This registry is a replica, and nothing was changed; use {primary} instead."
+            raise ReplicaReadOnlyError(message)
+
+    def require_own_writes(self) -> None:
+        """Raise `ReadOnlyError` where not even a replica changes what is its own."""
         if self.settings.read_only:
             raise ReadOnlyError
 

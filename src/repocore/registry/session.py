@@ -16,6 +16,7 @@ from repocore.registry.jobs import Jobs
 from repocore.registry.permissions import Permissions
 from repocore.registry.receiving import DirectUploads
 from repocore.registry.releases import Releases
+from repocore.registry.replicas import Replicas
 from repocore.registry.replication import Replication
 from repocore.registry.repositories import Repositories
 from repocore.registry.retention import Retention
@@ -101,6 +102,11 @@ class Session:
     def upkeep(self) -> Upkeep:
         """Check, collect, export."""
         return Upkeep(self._context)
+
+    @property
+    def replica(self) -> Replicas:
+        """How far this registry is behind the one that it follows."""
+        return Replicas(self._context)
 
     @property
     def replication(self) -> Replication:

@@ -103,7 +103,10 @@ class UpstreamClient:
         raise UpstreamUnavailableError(_STRANGE)
 
     def post_json(self, url: str, value: Any, headers: Mapping[str, str] | None = None) -> Any:
-        """Send JSON; returns that of the answer.  No redirect is followed.  Raises as `get_json`."""
+        """Send JSON; returns that of the answer.  No redirect is followed.
+
+        Raises as `get_json`.
+        """
         kind = {"Content-Type": "application/json"}
         body = json.dumps(value, ensure_ascii=False).encode()
         return _read_json(self._send("POST", parse_target(url), {**(headers or {}), **kind}, body))
@@ -124,7 +127,8 @@ class UpstreamClient:
         sent = {"Accept": "*/*", **(headers or {})}
         for _ in range(_HOPS + 1):
             with self._connected(target) as (connection, path, more, deadline):
-                response = self._begin(connection, "GET", path, {**more, **_fields(target, {**sent, **part})})
+                fields = {**more, **_fields(target, {**sent, **part})}
+                response = self._begin(connection, "GET", path, fields)
                 if response.status not in _MOVED:
                     if response.status != (_PART if start else _OK):
                         raise _refused(response.status)

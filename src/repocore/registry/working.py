@@ -147,7 +147,7 @@ class Worker:
 
         Also queues what the schedules want.  Raises `StorageError`.
         """
-        if self._stopping or self._services.settings.read_only:
+        if self._stopping or self._services.settings.read_only or self._services.following:
             return None
         self._timetable.tick()
         catalog = self._services.catalog

@@ -18,6 +18,7 @@ from repocore.plugins.api import (
     jobs,
     packages,
     releases,
+    replica,
     replication,
     repositories,
     rules,
@@ -43,6 +44,7 @@ _ROOMS = (
     access,
     rules,
     events,
+    replica,
     replication,
 )
 

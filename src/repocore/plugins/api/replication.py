@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Self, cast
 
 import attrs
 
-from repocore.errors import ConflictError, FileMissingError, InvalidRequestError
+from repocore.errors import FileMissingError, InvalidRequestError
 from repocore.http import Request, Response, Route
 from repocore.model import Action
 from repocore.plugins.api.answering import plain
@@ -50,7 +50,6 @@ __all__ = [
 
 #: What the routes speak; a replica asks nobody who speaks another one.
 PROTOCOL: Final = 1
-_HISTORY: Final = "There is no such seal in the history of this installation."
 
 
 @attrs.frozen(kw_only=True)
@@ -59,7 +58,9 @@ class PositionQuery:
 
     record: Annotated[int, "The last record of changes that it has."] = 0
     root: Annotated[str, "The root of its seal."] = ""
-    followed: Annotated[int | None, "The record whose changes it has, where that is an earlier."] = None
+    followed: Annotated[
+        int | None, "The record whose changes it has, where that is an earlier."
+    ] = None
 
 
 @attrs.frozen(kw_only=True)
@@ -73,6 +74,8 @@ class PositionView:
     record: Annotated[int, "The last record of changes that is sealed."]
     root: Annotated[str, "The root of its seal."]
     numbers: Annotated[Mapping[str, int], "The last number that was given to a row, by table."]
+    page: Annotated[int, "How many entries a page has at most, and partitions' changes."]
+    ours: Annotated[bool, "Whether the seal that the replica named is of this history."]
     untaken: Annotated[int, "How many records the replica has not."]
     untaken_at: Annotated[int | None, "When the first of them was written."]
 
@@ -270,18 +273,18 @@ def routes() -> Iterable[Route[Session]]:
 
 
 def position(session: Session, request: Request) -> Response:
-    """Tell where the installation is, and how much of that a replica has not.
-
-    409 where the replica has records of another history.
-    """
+    """Tell where the installation is, and how much of that a replica has not."""
     found = session.replication.position()
     query = read_query(request, PositionQuery)
-    if not session.replication.is_ours(query.record, query.root):
-        raise ConflictError(_HISTORY)
     followed = query.record if query.followed is None else query.followed
     count, first = session.replication.untaken(followed)
     view = PositionView(
-        protocol=PROTOCOL, untaken=count, untaken_at=first, **attrs.asdict(found, recurse=False)
+        protocol=PROTOCOL,
+        page=session.registry.settings.limits.page,
+        ours=session.replication.is_ours(query.record, query.root),
+        untaken=count,
+        untaken_at=first,
+        **attrs.asdict(found, recurse=False),
     )
     return Response.json(plain(view))
 
