@@ -11,7 +11,7 @@ import attrs
 
 from repocore.catalog import Transaction, blobs
 from repocore.catalog.blobs import Reserved
-from repocore.catalog.following import Placed
+from repocore.catalog.copied_releases import Placed
 from repocore.catalog.replication import FileState, ReleaseState
 from repocore.errors import TooLargeError, TruncatedError, UpstreamUnavailableError
 from repocore.model import Checksums

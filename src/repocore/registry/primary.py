@@ -201,9 +201,7 @@ class _Resuming:
         """Some of it; raises `UpstreamUnavailableError` where it breaks off again and again."""
         while True:
             try:
-                if self._stream is None:
-                    self._open()
-                chunk = self._stream.read(size)
+                chunk = (self._stream or self._open()).read(size)
             except UpstreamUnavailableError as error:
                 self._close()
                 self._failed += 1
@@ -213,9 +211,10 @@ class _Resuming:
                 self._read += len(chunk)
                 return chunk
 
-    def _open(self) -> None:
+    def _open(self) -> Any:
         self._opened = self._client.open(self._url, self._headers, self._read)
         self._stream = self._opened.__enter__()
+        return self._stream
 
     def _close(self) -> None:
         opened, self._opened, self._stream = self._opened, None, None

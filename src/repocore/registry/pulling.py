@@ -10,35 +10,35 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import attrs
 
-from repocore.catalog import Transaction, audit, dumping, following, replication, sealed_records
+from repocore.catalog import (
+    Transaction,
+    audit,
+    copied_access,
+    copied_releases,
+    dumping,
+    following,
+    replication,
+    sealed_records,
+)
 from repocore.catalog.following import Following
-from repocore.catalog.replication import Reached, Wanted
 from repocore.catalog.rows import micros_of
 from repocore.errors import ReplicaError
 from repocore.ports import Progress
-from repocore.registry.fetching import Fetched, Fetcher
+from repocore.registry.fetching import Fetcher
+from repocore.registry.partition_copies import Key, Lag, PartitionCopies, lags
 from repocore.registry.primary import Primary, PrimaryPosition
 from repocore.registry.services import Services
 from repocore.registry.spooling import Spool
 from repocore.registry.touching import Touched, touched_by
 
-__all__ = ["PullReport", "lags", "pull"]
+__all__ = ["PullReport", "pull"]
 
 _log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-Key = tuple[int, str]
-
-#: Partitions that are brought up to date in one transaction.
-_GROUP: Final = 100
-#: Releases that are written at a time.
-_PART: Final = 100
 #: Records that are looked at for what they touched, between two notes of how far it came.
 _SLICE: Final = 5000
 #: How often something begins again that others changed meanwhile.
@@ -46,8 +46,6 @@ _TRIES: Final = 5
 _HOUR: Final = 3_600_000_000
 #: Lost bytes that are asked for again in one look.
 _MISSED: Final = 100
-#: A serial behind all others: whoever asks for what comes after it learns the serial only.
-_BEHIND_ALL: Final = 1 << 62
 
 
 @attrs.frozen(kw_only=True)
@@ -82,26 +80,8 @@ def pull(
         return _Pulling(services, progress, full=full, counts=counts).run() if alone else None
 
 
-def lags(services: Services, primary: Primary, named: Iterable[Key]) -> list[tuple[Key, int, int]]:
-    """Those of these partitions that are not as they are at the primary: ours, and theirs."""
-    found: list[tuple[Key, int, int]] = []
-    for part in _parts(sorted({*named}), _GROUP):
-        asked = [
-            Wanted(repository=number, partition=name, since=_BEHIND_ALL) for number, name in part
-        ]
-        with services.catalog.snapshot() as connection:
-            own = replication.compared(connection, part)
-        for one in primary.changes(asked)[1]:
-            key = (one.repository, one.partition)
-            if own.get(key, -1) != (-1 if one.serial is None else one.serial):
-                found.append((key, own.get(key, 0), one.serial or 0))
-    return found
-
-
-def _parts(values: Iterable[T], size: int) -> Iterator[list[T]]:
-    left = iter(values)
-    while part := list(islice(left, size)):
-        yield part
+def _each(behind: Spool | Sequence[Lag]) -> Iterator[Lag]:
+    return iter(behind.read() if isinstance(behind, Spool) else behind)
 
 
 class _Pulling:
@@ -114,7 +94,8 @@ class _Pulling:
         self._counts = counts
         self._primary = Primary(services.settings.replica, services.tracing)
         self._fetcher = Fetcher(services, self._primary)
-        self._partitions = self._releases = self._records = 0
+        self._copies = PartitionCopies(services, self._primary, self._fetcher, progress, full)
+        self._records = 0
 
     def run(self) -> PullReport:
         """Do it."""
@@ -126,7 +107,8 @@ class _Pulling:
                 self._bring_access()
             if self._full or not state.whole or touched.repositories or self._due(state):
                 self._compare()
-                self._bring_loose_files(None)
+                for number in sorted(self._known().values()):
+                    self._copies.take_loose_files(number)
             else:
                 self._follow(state.record, last)
             if self._counts or self._full or self._passed(state.counted_at, _HOUR):
@@ -148,8 +130,8 @@ class _Pulling:
         with self._services.catalog.snapshot() as connection:
             missing = following.count_missing(connection)
         return PullReport(
-            partitions=self._partitions,
-            releases=self._releases,
+            partitions=self._copies.partitions,
+            releases=self._copies.releases,
             records=self._records,
             fetched=self._fetcher.count,
             fetched_bytes=self._fetcher.bytes,
@@ -275,7 +257,7 @@ class _Pulling:
                 [version] = versions
                 self._services.step("fetched access")
                 self._services.catalog.write(
-                    lambda t, v=version, s=spool: following.bring_access(t, v, s.read())
+                    lambda t, v=version, s=spool: copied_access.bring_access(t, v, s.read())
                 )
             self._services.step("brought access")
             self._catch_up()
@@ -307,33 +289,43 @@ class _Pulling:
             touched = touched_by(self._services, rows)
             known = self._known()
             named = [(known[a], name) for a, name in touched.partitions if a in known]
-            self._take_all(lags(self._services, self._primary, named))
+            self._take(lags(self._services, self._primary, named))
             for address in sorted(touched.loose):
                 if address in known:
-                    self._bring_loose_files(known[address])
+                    self._copies.take_loose_files(known[address])
             self._note(record=rows[-1]["id"])
 
     def _compare(self) -> None:
         """Bring every partition up to date that is not, and forget those that are gone."""
         self._progress.start(None, "Comparing partitions")
+        with Spool() as behind:
+            self._spool_lags(behind)
+            self._take(behind)
+        self._note(compared_at=self._started)
+
+    def _spool_lags(self, behind: Spool) -> None:
         numbers = {*self._known().values()}
-        behind: list[tuple[Key, int, int]] = []
         before: Key = (0, "")
         for page in self._primary.partitions():
             self._progress.check()
             theirs = {(number, name): serial for number, name, serial in page}
             end = max(theirs, default=before)
             own = self._own(before, end)
-            behind += [
-                (key, own.get(key, 0), serial)
-                for key, serial in theirs.items()
-                if key[0] in numbers and (self._full or own.get(key) != serial)
-            ]
+            for key, serial in theirs.items():
+                if key[0] in numbers and (self._full or own.get(key) != serial):
+                    behind.add((key, own.get(key, 0), serial))
             self._drop(own.keys() - theirs.keys())
             before = end
         self._drop(self._own(before, None))
-        self._take_all(behind)
-        self._note(compared_at=self._started)
+
+    def _take(self, behind: Spool | Sequence[Lag]) -> None:
+        count, serials = 0, 0
+        for _, ours, theirs in _each(behind):
+            count, serials = count + 1, serials + max(theirs - ours, 0)
+        if count:
+            self._note(partitions_behind=count, serials_behind=serials)
+            self._progress.start(count, "Taking over partitions")
+            self._copies.take(_each(behind))
 
     def _own(self, after: Key, end: Key | None) -> dict[Key, int]:
         """Our partitions behind one, up to another."""
@@ -352,126 +344,10 @@ class _Pulling:
     def _drop(self, gone: Iterable[Key]) -> None:
         for number, name in sorted(gone):
             self._services.catalog.write(
-                lambda t, n=number, p=name: following.drop_partition(t, n, p)
+                lambda t, n=number, p=name: copied_releases.drop_partition(t, n, p)
             )
 
-    def _take_all(self, behind: Sequence[tuple[Key, int, int]]) -> None:
-        if not behind:
-            return
-        serials = sum(max(theirs - ours, 0) for _, ours, theirs in behind)
-        self._note(partitions_behind=len(behind), serials_behind=serials)
-        self._progress.start(len(behind), "Taking over partitions")
-        for part in _parts(behind, _GROUP):
-            self._progress.check()
-            self._take(part)
-            self._partitions += len(part)
-            self._progress.advance(len(part))
-            self._services.wake()
-
-    def _take(self, part: Sequence[tuple[Key, int, int]]) -> None:
-        """Bring some partitions up to date, in one transaction."""
-        # What the primary has gone back behind is taken anew from the start.
-        anew = {key for key, ours, theirs in part if self._full or ours > theirs}
-        wanted = [
-            Wanted(repository=key[0], partition=key[1], since=0 if key in anew else ours)
-            for key, ours, _ in part
-        ]
-        for _ in range(_TRIES):
-            with Spool() as ready:
-                reached = self._collect(wanted, ready)
-                self._services.step("fetched")
-                try:
-                    self._services.catalog.write(
-                        lambda t, r=reached, s=ready: self._write(t, r, s, anew)
-                    )
-                except following.Collected:
-                    continue
-                self._services.step("brought partitions")
-                self._releases += ready.count
-                return
-        message = "A clean-up met what was fetched again and again; trying again later."
-        raise ReplicaError(message)
-
-    def _collect(self, wanted: Sequence[Wanted], ready: Spool) -> Sequence[Reached]:
-        """Have every change of the partitions, with bytes, in the order of changes."""
-        absent: set[tuple[int, str, str]] = set()
-        for _ in range(_TRIES):
-            with Spool() as changed:
-                reached = self._stage(wanted, changed)
-                for part in _parts(changed.read(), _PART):
-                    self._progress.check()
-                    for one in self._fetcher.fetch(part):
-                        key = (one.state.repository, one.state.partition, one.state.name)
-                        # Deleted since: what became of it is behind in the order of changes.
-                        (absent.add if one.gone else absent.discard)(key)
-                        if not one.gone:
-                            ready.add(one)
-            if not absent:
-                return reached
-            wanted = [
-                Wanted(repository=one.repository, partition=one.partition, since=one.since)
-                for one in reached
-            ]
-        message = "Packages change at the primary faster than they are fetched; trying again."
-        raise ReplicaError(message)
-
-    def _stage(self, wanted: Sequence[Wanted], changed: Spool) -> Sequence[Reached]:
-        left = {(one.repository, one.partition): one for one in wanted}
-        ended: dict[Key, Reached] = {}
-        while left:
-            self._progress.check()
-            releases, reached = self._primary.changes([*left.values()])
-            for state in releases:
-                changed.add(state)
-            for one in reached:
-                key = (one.repository, one.partition)
-                left[key] = Wanted(
-                    repository=one.repository,
-                    partition=one.partition,
-                    since=one.since,
-                    within=one.within,
-                )
-                if one.whole:
-                    del left[key]
-                    ended[key] = one
-        return [*ended.values()]
-
-    def _write(
-        self, transaction: Transaction, reached: Sequence[Reached], ready: Spool, anew: set[Key]
-    ) -> None:
-        transaction.dialect.unbound(transaction.connection)
-        seen: dict[Key, set[str]] = {key: set() for key in anew}
-        fetched: list[Fetched]
-        for fetched in _parts(ready.read(), _PART):
-            following.bring_releases(transaction, [(one.state, one.placed) for one in fetched])
-            for one in fetched:
-                key = (one.state.repository, one.state.partition)
-                if key in seen:
-                    seen[key].add(one.state.name)
-        for one in reached:
-            key = (one.repository, one.partition)
-            if one.serial is None:
-                following.drop_partition(transaction, *key)
-                continue
-            if key in seen:
-                following.drop_others(transaction, *key, seen[key])
-            following.set_serial(transaction, *key, one.serial)
-
-    # ------------------------------------------------------------------------------ the rest
-
-    def _bring_loose_files(self, only: int | None) -> None:
-        """Files of no release: of one repository, or of all."""
-        for number in sorted(self._known().values()) if only is None else [only]:
-            for _ in range(_TRIES):
-                with Spool() as ready:
-                    for page in self._primary.loose_files(number):
-                        self._progress.check()
-                        ready.add(self._fetcher.place(page))
-                    with suppress(following.Collected):
-                        self._services.catalog.write(
-                            lambda t, n=number, s=ready: following.bring_loose_files(t, n, s.read())
-                        )
-                        break
+    # ------------------------------------------------------------------------------- the rest
 
     def _bring_counts(self, state: Following) -> None:
         since = 0 if self._full else (state.counted_at or 0) - _HOUR

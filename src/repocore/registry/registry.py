@@ -284,9 +284,7 @@ class Registry:
         return Worker(self._services, self.session, kinds)
 
     def run_jobs(self) -> None:
-        """Have the runner of the settings run jobs in this process until it closes; idempotent.
-        A replica follows its primary instead.
-
+        """Run jobs in this process until it closes, or follow, in a replica; idempotent.
         A registry runs none unless it is told to: `repocore serve` and ``repocore_web.wsgi`` do.
         """
         self._background.start()

@@ -15,8 +15,9 @@ from repocore.model import AccountChanged, Action, Resource
 from repocore.ports import Progress
 from repocore.registry.checking import Silence
 from repocore.registry.context import Context
+from repocore.registry.partition_copies import lags
 from repocore.registry.primary import Primary, PrimaryPosition
-from repocore.registry.pulling import PullReport, lags, pull
+from repocore.registry.pulling import PullReport, pull
 from repocore.registry.services import Services
 from repocore.registry.touching import touched_by
 

@@ -140,7 +140,7 @@ class ReplicatedFileView:
     @classmethod
     def of(cls, one: FileState) -> Self:
         """A file as the catalog has it."""
-        return cls(sha256=one.digest, **attrs.asdict(one, filter=_but("digest")))
+        return cls(sha256=one.digest, **{n: getattr(one, n) for n in _names(cls) - {"sha256"}})
 
 
 @attrs.frozen(kw_only=True)
@@ -213,10 +213,6 @@ class CountsQuery(PageQuery):
 
 def _names(kind: type) -> set[str]:
     return {field.name for field in attrs.fields(cast("Any", kind))}
-
-
-def _but(name: str) -> Any:
-    return lambda field, _value: field.name != name
 
 
 def routes() -> Iterable[Route[Session]]:
