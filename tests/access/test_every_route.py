@@ -125,8 +125,11 @@ def test_a_token_does_what_its_scope_says_and_no_more(fortress, action) -> None:
 
 
 def enough(permission: Action) -> set[Action]:
-    """Who may administer the site says who may what, and makes repositories."""
-    more = {Action.ADMIN} if permission in {Action.MANAGE, Action.CREATE} else set[Action]()
+    """Who may administer the site says who may what, makes repositories, and
+    replicates.
+    """
+    those = {Action.MANAGE, Action.CREATE, Action.REPLICATE}
+    more = {Action.ADMIN} if permission in those else set[Action]()
     return {permission, *more}
 
 

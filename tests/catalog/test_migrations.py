@@ -345,7 +345,7 @@ def value(column: Any, number: int) -> Any:
     }[kind]
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005", "0006"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005", "0006", "0007"])
 def test_an_archived_schema_is_brought_up_to_date(
     database_url: str, tmp_path: Path, revision: str
 ) -> None:

@@ -64,6 +64,7 @@ def _fields(place: Place, route: Route[Any]) -> dict[str, str]:
         "number": str(place.number),
         "upload": f"{place.number:064x}-1-1-{place.number:032x}",
         "job": str(place.number),
+        "sha256": SOURCE,
         "key": f"rpc-{place.number:012d}",
         "provider": "nowhere",
         "channel": place.conda if route.format is None else "_",
@@ -110,6 +111,7 @@ def _body(place: Place, route: Route[Any]) -> bytes:
         "/api/v1/accounts/{account}/password": {"password": "another long secret"},
         "/api/v1/tokens": {"account": place.account, "name": "t"},
         "/api/v1/roles/{role}": {"actions": ["read"]},
+        "/api/v1/replication/changes": {"partitions": [{"repository": 1, "partition": "noarch"}]},
         "/api/v1/bindings": {"subject": "user:eve", "role": "viewer", "pattern": conda},
         "/api/v1/uploads": {
             "repository": conda,

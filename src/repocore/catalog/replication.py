@@ -30,6 +30,7 @@ __all__ = [
     "compared",
     "era",
     "held",
+    "is_place",
     "loose_files",
     "partitions_page",
     "position",
@@ -106,6 +107,14 @@ class AccessPage:
     rows: Sequence[tuple[str, Mapping[str, Any]]]
     #: Where to go on: the number of a table, and the key of the row before; None at the end.
     following: tuple[int, tuple[Any, ...]] | None
+
+
+def is_place(start: int, after: tuple[Any, ...]) -> bool:
+    """Whether there may be such a key in a table of that number."""
+    if not 0 <= start < len(ACCESS):
+        return False
+    kinds = [column.type.python_type for column in ACCESS[start].primary_key]
+    return not after or [type(one) for one in after] == kinds
 
 
 def access_page(

@@ -63,7 +63,10 @@ class Replication:
 
     def access(self, start: int, after: tuple[Any, ...], limit: int) -> AccessPage:
         """The next rows of repositories, accounts and what they may do, but no key that signs."""
-        with self._services().catalog.snapshot() as connection:
+        services = self._services()
+        if not replication.is_place(start, after):
+            raise RejectedError("That is no place in the tables of access; begin anew.")
+        with services.catalog.snapshot() as connection:
             return replication.access_page(connection, start, after, self._limit(limit))
 
     def partitions(self, after: tuple[int, str], limit: int) -> list[tuple[int, str, int]]:

@@ -21,6 +21,11 @@ LISTS = [
     "access/who?what=conan/main",
     "rules",
     "events",
+    "replication/access",
+    "replication/partitions",
+    "replication/records",
+    "replication/downloads",
+    "replication/repositories/1/files",
 ]
 
 
@@ -44,6 +49,7 @@ def test_every_list_of_the_api_is_here(house) -> None:
         if parameter["name"] == "cursor"
     }
     known = {one.partition("?")[0].replace("conan/main", "{format}/{name}") for one in LISTS}
+    known = {one.replace("/1/", "/{number}/") for one in known}
     assert told == {*known, "repositories/{format}/{name}/packages/{package}/versions"}
 
 

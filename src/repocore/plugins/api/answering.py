@@ -23,6 +23,7 @@ __all__ = [
     "require_match",
     "tag_of",
     "tagged",
+    "tagged_but",
     "tagged_text",
 ]
 
@@ -77,6 +78,18 @@ def tagged_text(request: Request, body: bytes, status: int = 200) -> Response:
     if request.method in {"GET", "HEAD"} and asked is not None and _names(asked, tag, weak=True):
         return Response(304, b"", (("ETag", tag),))
     return Response(status, body, (("Content-Type", "application/json"), ("ETag", tag)))
+
+
+def tagged_but(request: Request, value: Any, **clocks: Any) -> Response:
+    """As `tagged`, of a shape with fields that change by themselves: with these values it has the
+    tag, which is a weak one (RFC 9110 section 8.8.1).
+    """
+    told = tagged(request, attrs.evolve(value, **clocks))
+    if told.status == 304:  # noqa: PLR2004 - not modified
+        return told
+    tag = next(field for name, field in told.headers if name == "ETag")
+    fields = (("Content-Type", "application/json"), ("ETag", f"W/{tag}"))
+    return Response(told.status, _bytes(value), fields)
 
 
 def require_match(request: Request, current: Callable[[], Any]) -> None:

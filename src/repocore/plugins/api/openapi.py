@@ -33,6 +33,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "role": "The name of the role.",
     "number": "The number, as lists have it.",
     "upload": "The id of the upload.",
+    "sha256": "The SHA-256 of the bytes, in hex.",
 }
 _WHO: Final[Mapping[Admits, str]] = {
     Admits.ANYONE: "For everybody.",

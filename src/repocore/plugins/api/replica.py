@@ -10,7 +10,7 @@ import attrs
 
 from repocore.http import Request, Response, Route
 from repocore.model import Action
-from repocore.plugins.api.answering import plain
+from repocore.plugins.api.answering import tagged_but
 from repocore.plugins.api.describing import route
 from repocore.registry import ReplicaStatus, Session
 
@@ -46,6 +46,7 @@ def routes() -> Iterable[Route[Session]]:
     yield route("GET", "replica", show, Action.ADMIN, answers={200: ReplicaView})
 
 
-def show(session: Session, _request: Request) -> Response:
+def show(session: Session, request: Request) -> Response:
     """Tell how far this installation is behind the one that it follows."""
-    return Response.json(plain(ReplicaView.of_status(session.replica.status(ask=False))))
+    found = session.replica.status(ask=False)
+    return tagged_but(request, ReplicaView.of_status(found), behind_seconds=0)

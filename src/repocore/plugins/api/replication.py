@@ -16,7 +16,7 @@ import attrs
 from repocore.errors import FileMissingError, InvalidRequestError
 from repocore.http import Request, Response, Route
 from repocore.model import Action
-from repocore.plugins.api.answering import plain
+from repocore.plugins.api.answering import plain, tagged, tagged_but
 from repocore.plugins.api.describing import route
 from repocore.plugins.api.paging import answer_page, cursor_of, page_of
 from repocore.plugins.api.reading import number_of, read_body, read_query
@@ -218,20 +218,15 @@ def _names(kind: type) -> set[str]:
 def routes() -> Iterable[Route[Session]]:
     """Eight routes of the site."""
     own = Action.REPLICATE
-    yield route(
-        "GET", "replication", position, own, query=PositionQuery, answers={200: PositionView}
-    )
-    yield route(
-        "GET", "replication/access", access, own, query=PageQuery, answers={200: AccessPageView}
-    )
-    yield route(
-        "GET",
-        "replication/partitions",
-        partitions,
-        own,
-        query=PageQuery,
-        answers={200: Listing(PartitionView)},
-    )
+    top = "replication"
+    yield route("GET", top, position, own, query=PositionQuery, answers={200: PositionView})
+    for name, handler, answer in (
+        ("access", access, AccessPageView),
+        ("partitions", partitions, Listing(PartitionView)),
+        ("records", records, RecordsPageView),
+        ("repositories/{number}/files", files, Listing(ReplicatedFileView)),
+    ):
+        yield route("GET", f"{top}/{name}", handler, own, query=PageQuery, answers={200: answer})
     yield route(
         "POST",
         "replication/changes",
@@ -239,17 +234,6 @@ def routes() -> Iterable[Route[Session]]:
         own,
         body=ChangesWanted,
         answers={200: ChangesView},
-    )
-    yield route(
-        "GET",
-        "replication/repositories/{number}/files",
-        files,
-        own,
-        query=PageQuery,
-        answers={200: Listing(ReplicatedFileView)},
-    )
-    yield route(
-        "GET", "replication/records", records, own, query=PageQuery, answers={200: RecordsPageView}
     )
     yield route(
         "GET",
@@ -282,7 +266,7 @@ def position(session: Session, request: Request) -> Response:
         untaken_at=first,
         **attrs.asdict(found, recurse=False),
     )
-    return Response.json(plain(view))
+    return tagged_but(request, view, moment=0)
 
 
 def access(session: Session, request: Request) -> Response:
@@ -297,7 +281,7 @@ def access(session: Session, request: Request) -> Response:
         items=tuple(AccessRowView(table=table, row=row) for table, row in found.rows),
         next=None if following is None else cursor_of((following[0], json.dumps(following[1]))),
     )
-    return Response.json(plain(view))
+    return tagged(request, view)
 
 
 def _key(text: str) -> tuple[Any, ...]:
@@ -362,7 +346,7 @@ def records(session: Session, request: Request) -> Response:
         seals=tuple(seals),
         next=cursor_of((found[-1]["id"],)) if len(found) == page.limit else None,
     )
-    return Response.json(plain(view))
+    return tagged(request, view)
 
 
 def counts(session: Session, request: Request) -> Response:
