@@ -33,10 +33,14 @@ _TOP: Final = "api/v1/replication"
 _MOST: Final = 128 << 20
 #: How often some bytes are asked for again from where they broke off.
 _TRIES: Final = 5
+_LACKS: Final = (
+    "does not let this token replicate, or knows of no replicas: allow its account `replicate` on "
+    "**, and see that `replica.of` is the URL of the server itself"
+)
 _ADVICE: Final[Mapping[int, str]] = {
     401: "does not know the token; set `replica.token` to one that is good",
-    403: "does not let the token replicate; allow its account `replicate` on **",
-    404: "has no such installation there; `replica.of` is the URL of the server itself",
+    403: _LACKS,
+    404: _LACKS,
 }
 
 

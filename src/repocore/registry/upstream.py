@@ -128,13 +128,14 @@ class UpstreamClient:
         for _ in range(_HOPS + 1):
             with self._connected(target) as (connection, path, more, deadline):
                 fields = {**more, **_fields(target, {**sent, **part})}
-                response = self._begin(connection, "GET", path, fields)
-                if response.status not in _MOVED:
-                    if response.status != (_PART if start else _OK):
-                        raise _refused(response.status)
-                    yield _Body(response, deadline)
-                    return
-                location = response.headers.get("Location")
+                # Closed as well where nobody reads it to its end: it keeps the socket.
+                with contextlib.closing(self._begin(connection, "GET", path, fields)) as response:
+                    if response.status not in _MOVED:
+                        if response.status != (_PART if start else _OK):
+                            raise _refused(response.status)
+                        yield _Body(response, deadline)
+                        return
+                    location = response.headers.get("Location")
             url, target, sent = _moved(url, location, target, sent)
         raise UpstreamUnavailableError(_STRANGE)
 

@@ -78,7 +78,8 @@ def test_cursors_of_no_list_are_refused(house) -> None:
 
 def test_cursors_that_fit_give_a_page(house) -> None:
     """Of what one may read, whatever place they name."""
-    places = (cursor("zz"), cursor("a", "b"), cursor(10**15), cursor(-5))
+    places = [cursor("zz"), cursor("a", "b"), cursor(10**15), cursor(-5)]
+    places += [cursor(0, "[7]"), cursor(1, "noarch", "a", 3)]
     for path in LISTS:
         statuses = [asked(house, path, f"cursor={quote(made)}").status for made in places]
         assert statuses.count(200) in {1, 2}, path
