@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
+from replica_house import Pair, pair
 from tests_manifest import manifest
 
 import repocore
@@ -98,3 +100,17 @@ def overtaken() -> Callable[[Any, Callable[[], object]], None]:
         thing._lock = Busy()
 
     return arrange
+
+
+@pytest.fixture
+def two(request: pytest.FixtureRequest, tmp_path: Path, database_url: str) -> Iterator[Pair]:
+    """A primary that serves, and what its replicas are told; both on a database of that kind."""
+    with ExitStack() as stack:
+        made = stack.enter_context(pair(tmp_path, database_url))
+        if database_url.startswith("postgresql"):
+            server = request.getfixturevalue("postgres_databases")
+            template = request.getfixturevalue("postgres_tables")
+            made.catalog = stack.enter_context(server.fresh(template))
+        yield made
+        # Its replicas let go of their database before that is dropped.
+        made.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,6 @@ from repocore.plugins.conan.paths import SourceFile
 from repocore_web import create_app
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-
-
-@pytest.fixture
-def two(tmp_path: Path, database_url: str) -> Iterator[Pair]:
-    with pair(tmp_path, database_url) as made:
-        yield made
 
 
 def document(registry: Registry, path: str = "noarch/repodata.json") -> bytes:

@@ -81,6 +81,10 @@ class Pair:
         self.primary.tell()
         return replica.session(replica.admin()).replica.sync(full=full)
 
+    def close(self) -> None:
+        """Close every replica."""
+        self._stack.close()
+
     # -------------------------------------------------------------------------- what is put there
 
     def recipe(self, rrev: str, name: str = "zlib", content: bytes = b"") -> None:
