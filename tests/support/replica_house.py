@@ -136,14 +136,42 @@ COPIED = (
 )  # fmt: skip
 
 
+#: All that is left of a release that was deleted, and maybe begun again.
+LEFT = {"repository_id", "partition", "name", "serial", "changed", "removed_at"}
+
+
 def rows(registry: Registry, name: str) -> set[str]:
-    """The rows of a table, as a replica has to have them."""
+    """The rows of a table, as a replica has to have them: what can be seen, and tombstones."""
     catalog: Catalog = registry._services.catalog
-    table = tables.METADATA.tables[name]
+    r = tables.releases
     with catalog.snapshot() as connection:
-        found = connection.execute(select(table)).mappings().all()
-    left_out = OWN.get(name, set())
-    return {str(sorted((k, v) for k, v in row.items() if k not in left_out)) for row in found}
+        found = connection.execute(select(tables.METADATA.tables[name])).mappings().all()
+        seen = r.c.released_at.is_not(None) & r.c.removed_at.is_(None)
+        named = select(r.c.repository_id, r.c.partition, r.c.name).where(seen)
+        visible = {tuple(row) for row in connection.execute(named)}
+    own = OWN.get(name, set())
+    kept = [row for row in found if _copied(name, row, visible)]
+    gone = LEFT if name == "releases" else set()
+    return {
+        str(sorted((k, v) for k, v in row.items() if k in (gone if _is_gone(row) else row)))
+        for row in ({k: v for k, v in one.items() if k not in own} for one in kept)
+    }
+
+
+def _is_gone(row: Any) -> bool:
+    return row.get("removed_at") is not None
+
+
+def _copied(name: str, row: Any, visible: set[Any]) -> bool:
+    """Whether a row is one for replicas: drafts are nobody's business."""
+    if name == "partitions":
+        return row["serial"] > 0
+    if name == "releases":
+        return _is_gone(row) or row["released_at"] is not None
+    if name in {"files", "extras"} and row["partition"] is not None:
+        of = row["release"] if name == "files" else row["name"]
+        return (row["repository_id"], row["partition"], of) in visible
+    return True
 
 
 def differences(primary: Registry, replica: Registry) -> dict[str, tuple[set[str], set[str]]]:
