@@ -12,6 +12,7 @@ import attrs
 from repocore.catalog import dumping, following
 from repocore.catalog.rows import micros_of
 from repocore.errors import JobCancelledError, ReplicaError, RepocoreError, StorageError
+from repocore.registry.primary import Primary
 from repocore.registry.pulling import pull
 from repocore.registry.services import SYSTEM, Services
 
@@ -33,6 +34,7 @@ class Background:
         self._ended = threading.Event()
         self._threads: list[threading.Thread] = []
         self._follower: threading.Thread | None = None
+        self._primary: Primary | None = None
 
     def start(self) -> None:
         """Run jobs, and follow where there is a primary, until `close`; idempotent."""
@@ -71,7 +73,9 @@ class Background:
         services = self._services
         try:
             services.book.at(services.catalog.hot.version())
-            report = pull(services, _Watch(self._ended))
+            # To make one reads all certificates of the system.
+            self._primary = self._primary or Primary(services.settings.replica, services.tracing)
+            report = pull(services, _Watch(self._ended), primary=self._primary)
             if report is not None:
                 self._collect()
         except JobCancelledError:

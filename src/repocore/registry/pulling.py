@@ -63,21 +63,30 @@ class PullReport:
 
 
 def pull(
-    services: Services, progress: Progress, *, full: bool = False, counts: bool = False
+    services: Services,
+    progress: Progress,
+    *,
+    full: bool = False,
+    counts: bool = False,
+    primary: Primary | None = None,
 ) -> PullReport | None:
     """Become what the primary is; None where another process of the installation is at it.
 
     With ``full`` everything is compared, and what only the replica has goes: that is how it
     follows a primary with another history.  With ``counts`` those of downloads are taken over now,
-    which is done once an hour otherwise.  Raises `ReplicaError`, `UpstreamError` and
-    `StorageError`; whatever is whole by then is there, and the next one goes on.
+    which is done once an hour otherwise.  A ``primary`` may be asked again and again.  Raises
+    `ReplicaError`, `UpstreamError` and `StorageError`; whatever is whole by then is there, and the
+    next one goes on.
     """
     services.require_own_writes()
     if not services.following:
         message = "This registry follows nobody: its settings name no primary, or it was promoted."
         raise ReplicaError(message)
     with services.catalog.single("replica") as alone:
-        return _Pulling(services, progress, full=full, counts=counts).run() if alone else None
+        if not alone:
+            return None
+        primary = primary or Primary(services.settings.replica, services.tracing)
+        return _Pulling(services, progress, primary, full=full, counts=counts).run()
 
 
 def _each(behind: Spool | Sequence[Lag]) -> Iterator[Lag]:
@@ -87,13 +96,21 @@ def _each(behind: Spool | Sequence[Lag]) -> Iterator[Lag]:
 class _Pulling:
     """One look."""
 
-    def __init__(self, services: Services, progress: Progress, *, full: bool, counts: bool) -> None:
+    def __init__(
+        self,
+        services: Services,
+        progress: Progress,
+        primary: Primary,
+        *,
+        full: bool,
+        counts: bool,
+    ) -> None:
         self._services = services
         self._progress = progress
         self._full = full
         self._counts = counts
-        self._primary = Primary(services.settings.replica, services.tracing)
-        self._fetcher = Fetcher(services, self._primary)
+        self._primary = primary
+        self._fetcher = Fetcher(services, primary)
         self._copies = PartitionCopies(services, self._primary, self._fetcher, progress, full)
         self._records = 0
 
