@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar, cast
 from urllib.parse import urlencode, urlsplit
 
 import attrs
@@ -33,6 +33,7 @@ _TOP: Final = "api/v1/replication"
 _MOST: Final = 128 << 20
 #: How often some bytes are asked for again from where they broke off.
 _TRIES: Final = 5
+_STRANGE: Final = "The primary gave an answer that cannot be read."
 _LACKS: Final = (
     "does not let this token replicate, or knows of no replicas: allow its account `replicate` on "
     "**, and see that `replica.of` is the URL of the server itself"
@@ -170,18 +171,21 @@ class Primary:
                 return
             query["cursor"] = page["next"]
 
-    def _get(self, path: str, **query: Any) -> Any:
+    def _get(self, path: str, **query: Any) -> dict[str, Any]:
         url = f"{self._at(path)}?{urlencode(query)}"
         return self._asked(lambda: self._client.get_json(url, self._headers))
 
-    def _asked(self, ask: Callable[[], Any]) -> Any:
+    def _asked(self, ask: Callable[[], Any]) -> dict[str, Any]:
         try:
-            return ask()
+            answer = ask()
         except UpstreamUnavailableError as error:
             advice = _ADVICE.get(error.status or 0)
             if advice is None:
                 raise
             raise ReplicaError(f"{self.url} {advice}.") from error
+        if not isinstance(answer, dict):
+            raise UpstreamUnavailableError(_STRANGE)
+        return cast("dict[str, Any]", answer)
 
 
 class _Resuming:
@@ -235,8 +239,7 @@ def _understood(read: Callable[[], T]) -> T:
     try:
         return read()
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        message = "The primary gave an answer that cannot be read."
-        raise UpstreamUnavailableError(message) from error
+        raise UpstreamUnavailableError(_STRANGE) from error
 
 
 def _file_of(one: Mapping[str, Any]) -> FileState:
