@@ -79,6 +79,7 @@ def test_a_replica_is_promoted(replica, two: Pair) -> None:
 
 def test_what_a_promotion_loses_is_said(replica, two: Pair) -> None:
     """When it was forced."""
+    two.primary.tell()
     replica("replica", "sync")
     two.conda("tide")
     two.primary.tell()
