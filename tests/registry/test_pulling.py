@@ -17,6 +17,7 @@ from repocore import Action, Binding, BlobMissingError, Registry, ReplicaError, 
 from repocore.catalog import tables
 from repocore.config import LimitSettings, Settings
 from repocore.plugins.conan.paths import SourceFile
+from repocore.registry import Replica, UpstreamClient
 from repocore_web import create_app
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -437,3 +438,32 @@ def test_a_token_without_the_permission_is_told_what_it_lacks(two: Pair) -> None
         with pytest.raises(ReplicaError, match=told) as refused:
             two.sync(replica)
         assert token is None or token not in str(refused.value)
+
+
+@on_sqlite
+def test_what_rots_in_a_replica_comes_from_the_primary(two: Pair) -> None:
+    """With the next look after a check has found it; or by `repair`, for whoever may replicate."""
+    two.conda("tide")
+    replica = two.replica()
+    two.sync(replica)
+    admin = replica.session(replica.admin())
+
+    def harm() -> None:
+        key = admin.files.stat("conda/main", f"noarch/{TIDE}").key
+        location = replica.storage.location(key)
+        assert location is not None
+        path = replica.settings.data / "blobs" / location
+        path.chmod(0o600)
+        path.write_bytes(b"x" * path.stat().st_size)
+        assert admin.upkeep.check(read_data=True).quarantined == 1
+
+    harm()
+    two.sync(replica)
+    alike(two, replica)
+    harm()
+    client = UpstreamClient(allow=("127.0.0.1",))
+    headers = {"Authorization": f"Bearer {two.secret}"}
+    source = Replica(url=two.url, client=client, headers=headers)
+    report = admin.upkeep.repair(replicas=[source])
+    assert len(report.repaired) == 1
+    alike(two, replica)

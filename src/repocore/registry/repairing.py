@@ -32,6 +32,7 @@ __all__ = ["RepairReport", "Replica", "repair"]
 #: Names of one object that a replica is asked for, at most.
 _NAMES: Final = 20
 _API: Final = "api/v1/repositories"
+_BY_DIGEST: Final = "api/v1/replication/content"
 #: Who was silent so often, one object after the other, is not asked again.
 _SILENCES: Final = 3
 _REFUSALS: Final = frozenset({401, 403})
@@ -61,7 +62,8 @@ class Replica:
     """Another repocore, or any server with the files of an export, at a URL.
 
     A file of ``conda/main`` is looked for at its address and path below the URL, then at the
-    address of the API, then at its path alone.  ``headers`` are for the origin of the URL.
+    address of the API, then at its path alone; with ``headers``, which are for the origin of the
+    URL, last by its digest.
     """
 
     url: str
@@ -125,12 +127,17 @@ class _Server:
         """Its URL."""
         return self._replica.url
 
-    def offers(self, _row: blobs.Row, names: _Names, /) -> Iterator[_Offer]:
-        """Whatever stands at the addresses of the files that have these bytes."""
+    def offers(self, row: blobs.Row, names: _Names, /) -> Iterator[_Offer]:
+        """Whatever stands at the addresses of the files that have these bytes; and where a
+        repocore sends them by their digest to whoever may replicate.
+        """
         base = self._replica.url.rstrip("/")
         for address, path in names:
             for below in _places(address, path):
                 yield self._replica.client.open(f"{base}/{below}", self._replica.headers)
+        if self._replica.headers:
+            by_digest = f"{base}/{_BY_DIGEST}/{row.digest}"
+            yield self._replica.client.open(by_digest, self._replica.headers)
 
 
 def _places(address: str, path: str) -> list[str]:
