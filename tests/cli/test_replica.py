@@ -74,7 +74,7 @@ def test_a_replica_is_promoted(replica, two: Pair) -> None:
     replica("repo", "create", "conda/new")
     assert "was promoted at" in replica("replica", "status").stdout
     assert replica.json("replica", "status")["of"] is None
-    assert replica("config", "check").exit_code == 0
+    assert "was promoted, and follows nobody" in replica("config", "check").stderr
 
 
 def test_what_a_promotion_loses_is_said(replica, two: Pair) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 import attrs
 
-from repocore.catalog import Catalog, accounts, repositories
+from repocore.catalog import Catalog, accounts, following, repositories
 from repocore.config import Settings
 
 __all__ = ["Known", "settings_doubts", "stored_doubts", "subject_doubts", "where_doubts"]
@@ -57,7 +57,15 @@ def settings_doubts(
     begins with the setting.
     """
     known = _known(settings, formats, catalog)
-    return [f"{place}: {doubt}" for place, doubt in _doubts(settings, known)]
+    found = [f"{place}: {doubt}" for place, doubt in _doubts(settings, known)]
+    if catalog is not None and settings.replica.of is not None and _promoted(catalog):
+        found.append("replica.of: this registry was promoted, and follows nobody; take it out.")
+    return found
+
+
+def _promoted(catalog: Catalog) -> bool:
+    with catalog.snapshot() as connection:
+        return following.promoted_at(connection) is not None
 
 
 def stored_doubts(settings: Settings, formats: Collection[str]) -> list[str]:
