@@ -266,6 +266,8 @@ def bench_queue(session: nox.Session) -> None:
     """Measure jobs by rows and by procrastinate, side by side on one PostgreSQL."""
     session.install("-e", PROJECT)
     session.run("python", "-m", "benchmarks.queue", *session.posargs)
+
+
 @nox.session(name="bench-replica")
 def bench_replica(session: nox.Session) -> None:
     """Measure how fast a replica follows its primary; see benchmarks/replica.py."""

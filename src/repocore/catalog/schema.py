@@ -19,7 +19,7 @@ from repocore.errors import ConfigurationError
 __all__ = ["COPYING", "HEAD", "Revision", "Schema", "pending", "read", "step"]
 
 #: The newest revision in ``migrations/versions``; revisions are numbers of four digits, in order.
-HEAD: Final = "0009"
+HEAD: Final = "0010"
 
 #: The revision of a catalog into which another is being copied; no version uses that.
 COPYING: Final = "copying"
