@@ -56,7 +56,8 @@ RESTART: Final = 0.75
 FAILING: Final = 150
 #: Processes fill caches and pools at first; so much of a process's life is not judged.
 WARM_UP: Final = 0.4
-#: Seconds; a run that is shorter says nothing of an hour, and so does a life of a quarter.
+#: Seconds; a run that is shorter says nothing of an hour, and nor does a life of which less than
+#: half of them is left after its warm-up.
 JUDGED: Final = 600.0
 
 #: What a process may hold more at the end of a long run than after its warm-up: parts of its
@@ -143,8 +144,8 @@ def break_things(scene: Stage, soak: Soak) -> None:
     """What is broken, in rounds, until the time is over."""
     rounds = max(1, round(SECONDS / ROUND))
     each = SECONDS / rounds
-    # A server that lives for long is what is measured: the second one is restarted twice.
-    restarted = {rounds // 3, 2 * rounds // 3}
+    # Early, so that what has been started anew lives for long enough to be judged.
+    restarted = {rounds // 10, 3 * rounds // 10}
     for number in range(rounds):
         begun = soak.faulty.began + number * each
         pause(soak, begun + STORE[0] * each)
@@ -215,8 +216,7 @@ def too_much(growth: Growth) -> bool:
 def grown(watch: Watch) -> tuple[list[Growth], list[str]]:
     """What was measured, and what grows."""
     if SECONDS >= JUDGED:
-        # The second server has three lives, each of them long enough for a warm-up of its own.
-        found = list(growths(watch.samples, WARM_UP, JUDGED / 4))
+        found = list(growths(watch.samples, WARM_UP, JUDGED / 2))
         names = {one.process for one in found}
         missing = {one.process for one in watch.samples} - names
         return found, [one.told() for one in found if too_much(one)] + sorted(missing)
