@@ -291,7 +291,9 @@ def test_a_job_that_does_not_end_holds_up_nobody(settings, monkeypatch):
             assert works.jobs.get(number).state is RUNNING
     finally:
         going.set()
-        thread.join()
+        # Its signs of life end a moment later.
+        for one in (thread, *(t for t in threading.enumerate() if "heartbeat" in t.name)):
+            one.join()
         left.registry._services.catalog.close()  # which it has opened again
     with running(settings) as works:
         assert ended(works, number).state is DONE

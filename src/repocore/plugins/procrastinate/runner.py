@@ -100,7 +100,8 @@ class ProcrastinateRunner:
                     pass
                 return
             self._handover.start()
-            if self._count:
+            # Asked after it was noted that this runs: whoever closes waits, or was first.
+            if self._count and not self._stopped.is_set():
                 asyncio.run(self._run(until))
         finally:
             self._ended.set()
