@@ -256,7 +256,7 @@ _STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (BlobMissingError, 500),
     (StorageFullError, 507),
     (StorageError, 503),
-    (ReplicaReadOnlyError, 409),
+    (ReplicaReadOnlyError, 403),
     (ReadOnlyError, 503),
     (ReplicaError, 409),
     (AuthenticatorError, 503),

@@ -112,6 +112,16 @@ def test_paths_that_are_none_are_not_taken_over(serve: Serve) -> None:
         [*one.loose_files(1)]
 
 
+def test_a_later_version_may_tell_more(serve: Serve) -> None:
+    """What is not known is left out."""
+    file = {"path": "a/b", "sha256": "0" * 64, "size": 1, "sha1": None, "md5": None, "new": 1}
+    more = {"media_type": "x", "mutable": False, "created_at": 1, "created_by": "x"}
+    answer = {"items": [file | more], "next": None}
+    one = primary(serve(lambda _asked: (200, {}, answer)).url)
+    [[found]] = one.loose_files(1)
+    assert (found.path, found.digest) == ("a/b", "0" * 64)
+
+
 def test_settings_without_a_primary_have_none() -> None:
     """Which is said."""
     with pytest.raises(ReplicaError, match=r"replica\.of"):

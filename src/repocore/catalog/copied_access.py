@@ -30,7 +30,9 @@ def bring_access(transaction: Transaction, version: int, rows: Iterable[Mapping[
     transaction.dialect.unbound(transaction.connection)
     wanted: dict[str, list[Mapping[str, Any]]] = {table.name: [] for table in ACCESS}
     for one in rows:
-        wanted[one["table"]].append(one["row"])
+        # A primary of a later version may have tables that we do not know.
+        if one["table"] in wanted:
+            wanted[one["table"]].append(one["row"])
     _drop_repositories(transaction, wanted[tables.repositories.name])
     merges = [_Merge.of(transaction, table, wanted[table.name]) for table in ACCESS]
     # Who refers to others goes before them, and comes after them.

@@ -73,6 +73,8 @@ class Background:
         services = self._services
         try:
             services.book.at(services.catalog.hot.version())
+            if not services.following:  # promoted, by whatever process
+                return False
             # To make one reads all certificates of the system.
             self._primary = self._primary or Primary(services.settings.replica, services.tracing)
             report = pull(services, _Watch(self._ended), primary=self._primary)

@@ -132,7 +132,7 @@ class Primary:
         return _understood(
             lambda: (
                 [_release_of(one) for one in answer["releases"]],
-                [Reached(**one) for one in answer["partitions"]],
+                [Reached(**_known(Reached, one)) for one in answer["partitions"]],
             )
         )
 
@@ -242,14 +242,18 @@ def _understood(read: Callable[[], T]) -> T:
         raise UpstreamUnavailableError(_STRANGE) from error
 
 
+def _known(kind: type, one: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a kind; a primary of a later version may tell more."""
+    return {field.name: one[field.name] for field in attrs.fields(cast("Any", kind))}
+
+
 def _file_of(one: Mapping[str, Any]) -> FileState:
     FilePath.parse(one["path"])
-    values = {key: value for key, value in one.items() if key != "sha256"}
-    return FileState(digest=one["sha256"], **values)
+    return FileState(**_known(FileState, {**one, "digest": one["sha256"]}))
 
 
 def _release_of(one: Mapping[str, Any]) -> ReleaseState:
-    values = dict(one)
+    values = _known(ReleaseState, one)
     for name in ("sort_key", "record", "extra"):
         values[name] = base64.b64decode(values[name], validate=True)
     values["files"] = tuple(_file_of(file) for file in values["files"])
