@@ -226,3 +226,13 @@ def test_a_release_that_is_deleted_while_it_is_yanked_is_missing(house, monkeypa
     monkeypatch.setattr(catalog, "write", then_deleted)
     with pytest.raises(ReleaseMissingError):
         house.admin.releases.yank(MAIN, ZLIB, "r1")
+
+
+def test_a_draft_that_is_deleted_takes_no_serial(house) -> None:
+    """Nothing that anybody sees has changed: replicas have nothing to ask for."""
+    house.recipe("r1")
+    house.put("zlib/1.3/_/_/r2/export/conanfile.py", b"half")
+    partition = "zlib/1.3@_/_"
+    house.admin.releases.delete("conan/main", partition, "r2")
+    number = house.registry.access.repositories["conan/main"].id
+    assert house.admin.replication.partitions((0, ""), 10) == [(number, partition, 1)]

@@ -266,12 +266,12 @@ def remove(
     for row in rows:
         remove(transaction, repository, select_children(repository.id, row.partition, row.name), by)
     _delete_files(transaction, repository, rows)
-    serials = [_next_serial(transaction, repository.id, row.partition) for row in rows]
-    for row, serial in zip(rows, serials, strict=True):
+    for row in rows:
         mine = select_one(repository.id, row.partition, row.name)
         if row.released_at is None:
             _forget_draft(transaction, mine)
             continue
+        serial = _next_serial(transaction, repository.id, row.partition)
         gone = {"removed_at": now(), "serial": serial, "changed": serial, "touched_at": None}
         transaction.execute(update(_r).where(mine).values(**gone, record=b"{}"))
         transaction.execute(delete(_x).where(_extra_of(repository.id, row.partition, row.name)))
