@@ -17,6 +17,7 @@ def age(data: Path, revision: str = "0007") -> None:
     """Make the catalog look as if an older version had written it."""
     with closing(sqlite3.connect(data / "catalog.db", isolation_level=None)) as file:
         file.execute("DROP TABLE compatibility")
+        file.execute("DROP TABLE replication")
         file.execute("DROP INDEX jobs_unhanded")
         for column in ("task", "handed"):
             file.execute(f"ALTER TABLE jobs DROP COLUMN {column}")

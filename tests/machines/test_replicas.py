@@ -25,6 +25,9 @@ from repocore.registry import pulling
 
 STEPS: Final = 20
 #: Each opens two registries and a server.
+# A replica that is wrong is told at once: to look for the shortest way there takes minutes.
+pytestmark = pytest.mark.usefixtures("any_failure")
+
 EXAMPLES: Final = max(settings().max_examples // 12, 3)
 
 NAMES = st.sampled_from(["tide", "wave", "ebb"])

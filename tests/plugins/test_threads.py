@@ -37,7 +37,9 @@ def test_no_threads_run_no_jobs(tmp_path):
     with opened(Settings(data=tmp_path, runner="threads:0")) as works:
         job = works.jobs.submit("act")
         works.registry.run_jobs()
-        works.registry._jobs.join(PATIENCE.total_seconds())
+        [thread] = works.registry._background._threads
+        thread.join(PATIENCE.total_seconds())
+        assert not thread.is_alive()
         assert works.jobs.get(job.id).state is JobState.QUEUED
 
 

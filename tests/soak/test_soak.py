@@ -230,7 +230,10 @@ def leaps(watch: Watch) -> Iterator[str]:
     for one in watch.samples:
         lives.setdefault((one.process, one.pid), []).append(one)
     for (process, _), life in lives.items():
-        first = next(one for one in life if one.seconds >= WARM_UP * (life[-1].seconds))
+        lasted = life[-1].seconds - life[0].seconds
+        if lasted < SECONDS / 2:
+            continue  # it was still starting, or about to end
+        first = next(one for one in life if one.seconds >= life[0].seconds + WARM_UP * lasted)
         if life[-1].resident - first.resident > SHORT_MEMORY:
             yield f"{process}: {first.resident} bytes became {life[-1].resident}"
         if life[-1].descriptors - first.descriptors > SHORT_DESCRIPTORS:

@@ -307,7 +307,7 @@ def test_read_only_runs_nothing(settings):
         assert ProcrastinateRunner(works.registry, 1).drain() == 0
         time.sleep(0.2)
         assert works.kinds.ran == []
-        assert works.registry._jobs.is_alive()
+        assert all(thread.is_alive() for thread in works.registry._background._threads)
 
 
 def test_the_numbers_tell_the_truth(settings, submitting, monkeypatch):
