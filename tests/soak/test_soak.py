@@ -6,7 +6,7 @@ is restarted.  No request may fail but for these, what is there at the end is so
 holds more than it did after its warm-up.
 
 REPOCORE_SOAK is how long it takes, in seconds (15, or 1,200 with `nox -s soak`); REPOCORE_SOAK_RATE
-how many requests a second are asked (10); REPOCORE_SOAK_FOLDER where samples.csv, events.csv,
+how many requests a second are asked (12); REPOCORE_SOAK_FOLDER where samples.csv, events.csv,
 summary.json and soak.svg go; REPOCORE_SEED what chance does.
 """
 
@@ -45,7 +45,7 @@ botocore = pytest.importorskip("botocore.session")
 pytestmark = [pytest.mark.soak, pytest.mark.postgres]
 
 SECONDS: Final = float(os.environ.get("REPOCORE_SOAK", "15"))
-RATE: Final = float(os.environ.get("REPOCORE_SOAK_RATE", "10" if SECONDS > 60 else "30"))
+RATE: Final = float(os.environ.get("REPOCORE_SOAK_RATE", "12"))
 SEED: Final = int(os.environ.get("REPOCORE_SEED", "8000"))
 
 #: A round has both kinds of faults: where they begin, and how long they last, as parts of it.
