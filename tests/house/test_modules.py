@@ -46,6 +46,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "repocore.catalog.jobs": "tests/registry/test_jobs.py and test_working.py",
     "repocore.catalog.migrations.env": "tests/catalog/test_migrations.py",
     "repocore.catalog.migrations.run": "tests/catalog/test_migrations.py",
+    "repocore.catalog.numbering": "tests/registry/test_databases.py and test_backups.py",
     "repocore.catalog.releases": "tests/registry/test_releases.py",
     "repocore.catalog.repositories": "tests/registry/test_registry.py",
     "repocore.catalog.roles": "tests/registry/test_roles.py",

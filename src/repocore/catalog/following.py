@@ -15,7 +15,7 @@ import attrs
 from cattrs import Converter
 from sqlalchemy import Connection, delete, func, select, tuple_, update
 
-from repocore.catalog import dumping, repositories, tables
+from repocore.catalog import numbering, repositories, tables
 from repocore.catalog.dialects import now
 from repocore.catalog.transactions import Transaction
 from repocore.errors import ReplicaError
@@ -171,7 +171,7 @@ def promote(transaction: Transaction) -> None:
     require(transaction)
     connection = transaction.connection
     given = {name: last + _SPARED for name, last in read(connection).numbers.items()}
-    dumping.count_on(connection, given)
+    numbering.count_on(connection, given)
     # What was never counted here is, where there is a quota.
     for stored in repositories.everything(connection):
         repositories.replace(transaction, stored.id, stored.value)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import attrs
 from sqlalchemy import Connection, Table, and_, case, or_, select, tuple_
 
-from repocore.catalog import audit, dumping, tables
+from repocore.catalog import audit, dumping, numbering, tables
 from repocore.model import BlobKey
 from repocore.model.digest import NOWHERE
 
@@ -92,7 +92,7 @@ def position(connection: Connection) -> Position:
         access=connection.scalar(select(tables.access.c.version)) or 0,
         record=0 if seal is None else seal.last,
         root="" if seal is None else seal.root,
-        numbers=dumping.numbers(connection),
+        numbers=numbering.counted(connection),
     )
 
 

@@ -14,7 +14,7 @@ import attrs
 from sqlalchemy import Connection, Table, func, inspect, select, text
 from sqlalchemy.exc import DataError
 
-from repocore.catalog import schema, tables
+from repocore.catalog import numbering, schema, tables
 from repocore.catalog.catalog import Catalog
 from repocore.catalog.dialects import now
 from repocore.catalog.tables import METADATA
@@ -65,7 +65,7 @@ def copy(source: Catalog, target: Catalog, begin: Begin, advance: Advance) -> Co
     with source.snapshot() as connection:
         source.dialect.unbound(connection)
         moment, state = connection.scalar(select(now())), _state(connection)
-        numbers = _numbers(connection)
+        numbers = numbering.counted(connection)
         written: list[CopiedTable] = []
         for table in METADATA.sorted_tables:
             begin(table.name, connection.scalar(select(func.count()).select_from(table)) or 0)
@@ -180,10 +180,7 @@ def _make(connection: Connection) -> None:
 
 def _release(connection: Connection, numbers: Mapping[str, int]) -> None:
     """Go on numbering where the source was, and take the mark away."""
-    for table in METADATA.sorted_tables:
-        number = numbers.get(table.name, 0)
-        if table.autoincrement_column is not None and number:
-            _go_on(connection, table, number)
+    numbering.count_on(connection, numbers)
     _mark(connection, schema.HEAD)
     if connection.dialect.name == "postgresql":
         connection.execute(text("ANALYZE"))
@@ -192,54 +189,3 @@ def _release(connection: Connection, numbers: Mapping[str, int]) -> None:
 def _mark(connection: Connection, revision: str) -> None:
     statement = text("UPDATE alembic_version SET version_num = :revision")
     connection.execute(statement, {"revision": revision})
-
-
-# ------------------------------------------------------------------------------------- the numbers
-
-
-def _numbers(connection: Connection) -> dict[str, int]:
-    """The highest number that each table has ever given to a row: records name such numbers, so
-    that one whose row is gone is not given again.
-    """
-    given: dict[str, int] = {}
-    if connection.dialect.name == "sqlite":
-        rows = connection.execute(text("SELECT name, seq FROM sqlite_sequence"))
-        given = {str(row.name): int(row.seq) for row in rows}
-    for table in METADATA.sorted_tables:
-        column = table.autoincrement_column
-        if column is None:
-            continue
-        highest = connection.scalar(select(func.max(column))) or 0
-        if connection.dialect.name == "postgresql":
-            highest = max(highest, _last_value(connection, table))
-        given[table.name] = max(given.get(table.name, 0), highest)
-    return given
-
-
-def _sequence(connection: Connection, table: Table) -> str | None:
-    key = table.autoincrement_column
-    statement = text("SELECT pg_get_serial_sequence(:table, :column)")
-    names = {"table": table.name, "column": "" if key is None else key.name}
-    return connection.scalar(statement, names)
-
-
-def _last_value(connection: Connection, table: Table) -> int:
-    name = _sequence(connection, table)
-    if name is None:
-        return 0
-    # The server has quoted the name.
-    row = connection.execute(text(f"SELECT last_value, is_called FROM {name}")).one()  # noqa: S608
-    return row.last_value if row.is_called else 0
-
-
-def _go_on(connection: Connection, table: Table, number: int) -> None:
-    if connection.dialect.name == "postgresql":
-        name = _sequence(connection, table)
-        if name is not None:
-            statement = text("SELECT setval(CAST(:name AS regclass), :number)")
-            connection.execute(statement, {"name": name, "number": number})
-    elif table.dialect_options["sqlite"]["autoincrement"]:
-        # There is a row of it once the table has had one; SQLite makes no second by itself.
-        values = {"name": table.name, "number": number}
-        connection.execute(text("DELETE FROM sqlite_sequence WHERE name = :name"), values)
-        connection.execute(text("INSERT INTO sqlite_sequence VALUES (:name, :number)"), values)

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import attrs
 
-from repocore.catalog import damage, dumping, leases
+from repocore.catalog import damage, dumping, leases, numbering
 from repocore.catalog.dumping import StoredObject
 from repocore.catalog.rows import time_of
 from repocore.errors import StorageError
@@ -130,7 +130,7 @@ def _dump(
             sizes = _Sizes()
             objects = writing.part(OBJECTS, sizes.of(dumping.stored_objects(connection)))
             files = writing.part(FILES, map(_line, dumping.named_files(connection)))
-            given = dumping.numbers(connection)
+            given = numbering.counted(connection)
         except BaseException:
             writing.abandon()
             raise
