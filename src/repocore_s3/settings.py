@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 import attrs
 
-from repocore.config import Secret, http_url, says
+from repocore.config import Secret, http_url, positive, says, whole
 from repocore.errors import ConfigurationError
 
 __all__ = ["Addressing", "Checksums", "Place", "S3Settings", "read_place"]
@@ -52,16 +52,6 @@ def _part(value: int) -> None:
         raise ValueError("S3 takes parts from 5 MiB to 5 GiB")
 
 
-def _positive(value: Any) -> None:
-    if value <= type(value)(0):
-        raise ValueError("must be more than nothing")
-
-
-def _whole(value: int) -> None:
-    if value < 0:
-        raise ValueError("must not be less than nothing")
-
-
 @attrs.frozen(kw_only=True)
 class S3Settings:
     """``[plugins.s3]``: how the store of ``s3://…`` is reached, and what is asked of it."""
@@ -95,7 +85,7 @@ class S3Settings:
         default=32 << 20,
         metadata=says(
             "The smallest file that is sent so.",
-            check=_positive,
+            check=positive,
             size=True,
         ),
     )
@@ -103,12 +93,12 @@ class S3Settings:
         default=timedelta(hours=1),
         metadata=says(
             "How long each of these URLs works; seven days at most. A client asks for new ones.",
-            check=_positive,
+            check=positive,
         ),
     )
     direct_unfinished: int = attrs.field(
         default=100,
-        metadata=says("Files that one account may be sending so.", check=_positive),
+        metadata=says("Files that one account may be sending so.", check=positive),
     )
     region: str | None = attrs.field(
         default=None,
@@ -146,23 +136,23 @@ class S3Settings:
     )
     connect_timeout: timedelta = attrs.field(
         default=timedelta(seconds=5),
-        metadata=says("How long a connection may take.", check=_positive),
+        metadata=says("How long a connection may take.", check=positive),
     )
     timeout: timedelta = attrs.field(
         default=timedelta(seconds=60),
-        metadata=says("How long the store may be silent.", check=_positive),
+        metadata=says("How long the store may be silent.", check=positive),
     )
     retries: int = attrs.field(
         default=5,
         metadata=says(
             "How often a request that failed or was throttled is sent again, ever later, and a "
             "download that broke is taken up.",
-            check=_whole,
+            check=whole,
         ),
     )
     pool: int = attrs.field(
         default=32,
-        metadata=says("Connections that each process keeps.", check=_positive),
+        metadata=says("Connections that each process keeps.", check=positive),
     )
     part_size: int = attrs.field(
         default=16 << 20,
@@ -174,7 +164,7 @@ class S3Settings:
     )
     parallel_parts: int = attrs.field(
         default=4,
-        metadata=says("Parts of one body that are sent side by side.", check=_positive),
+        metadata=says("Parts of one body that are sent side by side.", check=positive),
     )
     spool: Path | None = attrs.field(
         default=None,

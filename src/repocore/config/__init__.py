@@ -25,7 +25,7 @@ from repocore.config.logs import LogSettings, TracingSettings
 from repocore.config.postgres import PostgresSettings
 from repocore.config.replica import ReplicaSettings
 from repocore.config.retention import RetentionSettings
-from repocore.config.saying import http_url, says
+from repocore.config.saying import http_url, positive, says, whole
 from repocore.config.settings import (
     LimitSettings,
     PluginSettings,
@@ -77,9 +77,11 @@ __all__ = [
     "locate_settings",
     "parse_duration",
     "parse_size",
+    "positive",
     "read_table",
     "says",
     "scope_rule",
     "structure_table",
+    "whole",
     "write_toml",
 ]
