@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import multiprocessing
 import os
@@ -42,6 +43,8 @@ __all__ = [
 ]
 
 HEALTH_PAUSE = 0.010
+#: Connections that ask for the health check in turn.
+WATCHERS = 4
 REPODATA_PAUSE = 5.0
 _SPAWN = multiprocessing.get_context("spawn")
 
@@ -56,10 +59,14 @@ class Answer:
 
 
 class Wire:
-    """A kept connection, taken up again when the server has let it go in between."""
+    """A kept connection, taken up again when the server has let it go in between.
 
-    def __init__(self, port: int) -> None:
+    One that is not kept is opened for each request.
+    """
+
+    def __init__(self, port: int, *, kept: bool = True) -> None:
         self._port = port
+        self._kept = kept
         self._socket: socket.socket | None = None
 
     def ask(
@@ -102,7 +109,7 @@ class Wire:
         fields = {name.strip().lower(): value.strip() for name, _, value in pairs}
         status = int(first.split()[1])
         body = self._body(status, fields, got[end + 4 :])
-        if fields.get("connection") == "close":
+        if fields.get("connection") == "close" or not self._kept:
             self.close()
         return Answer(status, fields, body)
 
@@ -155,6 +162,12 @@ class Channel:
     health: str
     repodata: str = "repodata.json.zst"
     sharded: bool = True
+    #: Whether a connection is kept from one request to the next.
+    kept: bool = True
+
+    def wire(self) -> Wire:
+        """A connection to its server."""
+        return Wire(self.port, kept=self.kept)
 
     def document(self, name: str) -> str:
         """The target of a document of the subdir."""
@@ -217,7 +230,7 @@ def upload_loop(
 
     def work() -> None:
         nonlocal done
-        wire = Wire(channel.port)
+        wire = channel.wire()
         try:
             while time.perf_counter() < start + seconds and not errors:
                 with lock:
@@ -264,7 +277,7 @@ def follow(stop: Any, told: Connection, channel: Channel, latest: Any, template:
     missed = 0
     reader = threading.Thread(target=_fetch, args=(stop, channel, repodata), daemon=True)
     reader.start()
-    wire, seen = Wire(channel.port), -1
+    wire, seen = channel.wire(), -1
     while channel.sharded and not stop.is_set():
         number = latest.value
         if number == seen:
@@ -280,7 +293,7 @@ def follow(stop: Any, told: Connection, channel: Channel, latest: Any, template:
 
 
 def _fetch(stop: Any, channel: Channel, taken: list[float]) -> None:
-    wire = Wire(channel.port)
+    wire = channel.wire()
     while not stop.is_set():
         start = time.perf_counter()
         # As every client of conda does; who has a compressed form sends that.
@@ -319,17 +332,41 @@ class Watched:
     slow: float
 
 
-def watch(stop: Any, told: Connection, port: int, target: str) -> None:
-    """Ask a hundred times a second, however long an answer takes: what is late counts as late."""
-    wire, taken = Wire(port), list[float]()
-    due = time.perf_counter()
-    while not stop.is_set():
-        time.sleep(max(0.0, due - time.perf_counter()))
-        answer = wire.ask("GET", target)
-        if answer.status != 200:
-            raise LoadError(f"{target}: {answer.status}")
-        taken.append(time.perf_counter() - due)
-        due += HEALTH_PAUSE
+def watch(stop: Any, told: Connection, channel: Channel) -> None:
+    """Ask a hundred times a second, however long an answer takes: what is late counts as late.
+
+    Several connections take turns.  One alone cannot ask so often once an answer takes longer than
+    the pause between two: then its own queue would be measured, and not the server.
+    """
+    start = time.perf_counter()
+    turns = (start + HEALTH_PAUSE * number for number in itertools.count())
+    lock = threading.Lock()
+    taken: list[float] = []
+    errors: list[Exception] = []
+
+    def work() -> None:
+        wire = channel.wire()
+        try:
+            while not stop.is_set() and not errors:
+                with lock:
+                    due = next(turns)
+                time.sleep(max(0.0, due - time.perf_counter()))
+                answer = wire.ask("GET", channel.health)
+                if answer.status != 200:
+                    raise LoadError(f"{channel.health}: {answer.status}")
+                taken.append(time.perf_counter() - due)
+        except (OSError, LoadError) as error:
+            errors.append(error)
+        finally:
+            wire.close()
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(WATCHERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise LoadError(str(errors[0])) from errors[0]
     slow = quantiles(taken, n=1000)[-1] if len(taken) > 1 else taken[0]
     told.send(Watched(len(taken), median(taken), max(taken), min(slow, max(taken))))
 

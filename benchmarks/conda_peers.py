@@ -201,6 +201,8 @@ class Quetz:
             health="/health/live",
             repodata="repodata.json",
             sharded=False,
+            # Its server keeps a connection for five seconds.
+            kept=False,
         )
 
 

@@ -14,7 +14,6 @@ from benchmarks.conda_client import (
     Flushed,
     Followed,
     Watched,
-    Wire,
     beside,
     flush,
     follow,
@@ -32,6 +31,7 @@ __all__ = ["upload_rows"]
 
 PEER, OURS, ALONE, LIMIT = "quetz", "repocore", "repocore, nobody reads", "limit"
 HEALTH_MILLISECONDS = 100.0
+WARM_SECONDS = 3.0
 #: What the aims are for so many packages; in between, that of fewer.
 TIMES = {1_000: 30.0, 10_000: 300.0}
 
@@ -68,13 +68,21 @@ class _Uploads:
         assert self.peer is not None
         return self._run(PEER, self.peer, self.theirs, read=True)
 
+    def warm(self) -> None:
+        """Let each process of each server have met its first requests before any is timed."""
+        ours = self._fresh()
+        some = packages(self.count, 1 << 30, self.names)
+        upload_loop(ours, some, seconds=WARM_SECONDS, latest=shared_number())
+        if self.peer is not None:
+            upload_loop(self.peer, self.theirs, seconds=WARM_SECONDS, latest=shared_number())
+
     def _fresh(self) -> Channel:
         """A channel that no run has made larger; its documents are there."""
         self.turn += 1
         name = f"uploads-{self.count}-{self.turn}"
         self.site.fill(name, self.count, self.names)
         channel = self.site.channel(self.server, name)
-        wire = Wire(channel.port)
+        wire = channel.wire()
         channel.read(wire, channel.repodata)
         channel.has(wire, Package(0, self.names))
         return channel
@@ -83,7 +91,7 @@ class _Uploads:
         latest = shared_number()
         works: list[tuple[Callable[..., None], tuple[object, ...]]]
         folder = str(self.site.workshop.folder)
-        works = [(watch, (channel.port, channel.health)), (flush, (folder,))]
+        works = [(watch, (channel,)), (flush, (folder,))]
         if read:
             works.append((follow, (channel, latest, Package(0, self.names))))
         with beside(*works) as found:
@@ -123,6 +131,7 @@ def upload_rows(
 ) -> Iterator[Row]:
     """Uploads a second; then what health checks and the reader had of the same runs."""
     runs = _Uploads(site, server, peer, count, names, seconds)
+    runs.warm()
     name = f"uploads into {count:,} packages"
     who: dict[str, Callable[[], float]] = {OURS: runs.ours, ALONE: runs.alone}
     if peer is not None:
