@@ -25,7 +25,9 @@ _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _FORM: Final = "application/x-www-form-urlencoded"
 _MOST_FORM: Final = 1 << 16
 _FOREIGN: Final = (
-    "Changes with a browser's session need the field X-Requested-With, or the word of our form."
+    "Another site may have made your browser send this, so nothing was changed. Load the page anew "
+    "and try again there. A program sends X-Requested-With along with the session's cookie, or a "
+    "token instead of it."
 )
 _ANONYMOUS: Final = Anonymous()
 

@@ -24,6 +24,7 @@ from repocore import (
     Principal,
     RepositoryMissingError,
     Resource,
+    Rule,
     hookimpl,
 )
 from repocore.config import PluginSettings, RepositorySettings, Settings
@@ -85,6 +86,9 @@ def test_a_session_says_what_it_may(house, reader) -> None:
         house.as_(None).require(Action.READ, resource)
     house.allow("user:reader", "write", "conan/main/**")
     assert reader.allowed(Action.WRITE, resource)
+    narrow = Rule(subject="*", actions=frozenset({Action.READ}), pattern="conan/**")
+    with pytest.raises(AccessDeniedError, match="this token may not write"):
+        house.as_("reader", scope=(narrow,)).require(Action.WRITE, resource)
 
 
 def test_routes_of_all_plugins(tmp_path: Path) -> None:

@@ -116,8 +116,19 @@ class Context:
             raise NotAuthenticatedError
         if action is Action.READ or not self.allowed(Action.READ, resource):
             raise AccessDeniedError(hidden=True)
-        message = f"Permission denied: you may not {action.value} {resource}."
-        raise AccessDeniedError(message)
+        raise AccessDeniedError(self._refusal(action, resource))
+
+    def _refusal(self, action: Action, resource: Resource) -> str:
+        """Why one who may read may no more than that, and what would help."""
+        if not scope_allows(self._principal.scope, action, resource):
+            return (
+                f"Permission denied: this token may not {action.value} {resource}, whatever its "
+                "account may. Use one whose scope has that."
+            )
+        return (
+            f"Permission denied: you may not {action.value} {resource}. Whoever manages it can "
+            "give you a role that may."
+        )
 
     def survey(self, action: Action, repository: Repository) -> Survey:
         """What may be done with all of a repository, as of the last `enter`."""
