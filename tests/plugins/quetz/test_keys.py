@@ -183,3 +183,18 @@ def test_how_a_key_is_sent(quetz) -> None:
     assert quetz.ask("/api/channels/main", who=None).status == 404
     mike = quetz.registry.session(quetz.registry.admin())
     assert mike.allowed(Action.READ, Resource("conda", "main"))
+
+
+def test_the_account_of_a_key_is_no_member(quetz) -> None:
+    """A channel's members are people, in their list and in their count."""
+    before = (
+        quetz.value("/api/channels/main/members"),
+        quetz.value("/api/channels/main")["members_count"],
+    )
+    make(quetz, "mike", ("member", "main"))
+    assert any(one.subject.startswith("user:quetz-key-") for one in quetz.admin.roles.bindings())
+    after = (
+        quetz.value("/api/channels/main/members"),
+        quetz.value("/api/channels/main")["members_count"],
+    )
+    assert after == before

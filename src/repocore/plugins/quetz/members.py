@@ -13,12 +13,11 @@ from repocore.plugins.quetz.server_roles import (
     Held,
     bind,
     channel_role,
-    held,
     package_role,
     role_word,
     unbind,
 )
-from repocore.plugins.quetz.users import accounts_of, describe
+from repocore.plugins.quetz.users import accounts_of, describe, people
 from repocore.registry import Session
 
 __all__ = ["CHANNEL", "PACKAGE", "add", "add_to_package", "remove"]
@@ -27,13 +26,13 @@ __all__ = ["CHANNEL", "PACKAGE", "add", "add_to_package", "remove"]
 def _of_channel(session: Session, request: Request) -> Sequence[Held]:
     _manage(session, request)
     channel = request.fields["channel"]
-    return [one for one in held(session, where="channel") if one.channel == channel]
+    return [one for one in people(session, where="channel") if one.channel == channel]
 
 
 def _of_package(session: Session, request: Request) -> Sequence[Held]:
     _manage(session, request, request.fields["package"])
     place = (request.fields["channel"], request.fields["package"])
-    return [one for one in held(session, where="package") if (one.channel, one.package) == place]
+    return [one for one in people(session, where="package") if (one.channel, one.package) == place]
 
 
 def _described(session: Session, one: Held) -> dict[str, Any]:

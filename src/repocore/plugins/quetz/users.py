@@ -38,6 +38,7 @@ __all__ = [
     "key_accounts",
     "keys_of",
     "me",
+    "people",
     "profile",
     "put_role",
 ]
@@ -78,6 +79,11 @@ def key_accounts(session: Session, owner: str) -> list[str]:
     """The accounts of the keys with roles that somebody has made."""
     start = keys_of(owner)
     return [name for name in accounts_of(session) if name.startswith(start)]
+
+
+def people(session: Session, *, where: str) -> list[Held]:
+    """As `held`, without the accounts that keys with roles of their own have."""
+    return [one for one in held(session, where=where) if not one.account.startswith(KEY_ACCOUNT)]
 
 
 def profile(name: str) -> dict[str, str]:
