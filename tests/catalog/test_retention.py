@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event, insert
 
-from repocore.catalog import Catalog, Transaction, releases, retention, tables
+from repocore.catalog import Catalog, Transaction, releases, removals, retention, tables
 from repocore.catalog.retention import Bounds
 from repocore.catalog.rows import StoredRepository
 from repocore.model import Repository
@@ -118,7 +118,7 @@ def test_a_deletion_looks_up_by_keys(catalog: Catalog) -> None:
             "before_cursor_execute",
             lambda _c, _cursor, text, given, *_rest: asked.append((text, given)),
         )
-        return releases.remove(transaction, house, releases.select_one(1, *rows[0][:2]), "ann")
+        return removals.remove(transaction, house, releases.select_one(1, *rows[0][:2]), "ann")
 
     catalog.write(fill)
     assert catalog.write(remove) == 1

@@ -70,26 +70,26 @@ CHANGES: list[tuple[str, Callable, str, str, bool, bool]] = [
         lambda h: h.admin.releases.yank(MAIN, ZLIB, "r1"),
         "release.yanked",
         f"{MAIN}/{ZLIB}#r1",
-        0,
-        0,
+        1,
+        1,
     ),
     (
         "delete",
         lambda h: h.admin.releases.delete(MAIN, ZLIB, "r1"),
         "release.removed",
         f"{MAIN}/{ZLIB}#r1",
-        0,
+        1,
         0,
     ),
     ("account", lambda h: h.admin.accounts.add("bob"), "account.changed", "bob", 0, 1),
-    ("disable", lambda h: h.admin.accounts.disable("ann"), "account.changed", "ann", 0, 1),
+    ("disable", lambda h: h.admin.accounts.disable("ann"), "account.changed", "ann", 1, 1),
     (
         "group",
         lambda h: h.admin.accounts.add_to_group("dev", "ann"),
         "account.changed",
         "ann",
-        0,
-        0,
+        1,
+        1,
     ),
     (
         "password",
@@ -99,7 +99,7 @@ CHANGES: list[tuple[str, Callable, str, str, bool, bool]] = [
         0,
         0,
     ),
-    ("remove", lambda h: h.admin.accounts.remove("ann"), "account.changed", "ann", 0, 0),
+    ("remove", lambda h: h.admin.accounts.remove("ann"), "account.changed", "ann", 1, 0),
     ("token", lambda h: h.admin.accounts.create_token("ann", "t"), "account.changed", "ann", 0, 1),
     ("revoke", lambda h: h.admin.accounts.revoke_token(1), "account.changed", "ann", 1, 0),
     ("rule", lambda h: h.admin.accounts.add_rule(READERS), "repository.changed", MAIN, 0, 1),
@@ -231,6 +231,13 @@ def test_questions(stocked) -> None:
     assert audit.list(limit=2) + audit.list(before=everything[1].id) == everything
     with pytest.raises(RejectedError, match="zone"):
         AuditQuery(since=datetime(2026, 1, 1))  # noqa: DTZ001 - which is the point
+    assert audit.list(AuditQuery(what=f"/{MAIN}/")) == audit.list(AuditQuery(what=MAIN))
+    with pytest.raises(RejectedError, match="earlier"):
+        AuditQuery(since=now, until=now - timedelta(hours=1))
+    with pytest.raises(RejectedError, match=r"Did you mean release\.added\?"):
+        AuditQuery(kind="release.add")
+    with pytest.raises(RejectedError, match=r"There are account\.changed, "):
+        AuditQuery(kind="everything")
     for limit in (0, 10**6):
         with pytest.raises(RejectedError, match="records at once"):
             audit.list(limit=limit)
@@ -303,6 +310,55 @@ def test_what_stays_as_it_was_is_no_change(stocked) -> None:
     stocked.put(f"{PATH}/r1/export/metadata/sbom.json", b"{}")
     stocked.admin.releases.copy(MAIN, names, "conan/copy")
     assert stocked.admin.audit.list(limit=1) == before
+
+
+def test_a_change_of_an_account_tells_what_it_was(stocked) -> None:
+    """The fields that changed; of one that is gone all, with the rules and roles that went too."""
+    accounts, records = stocked.admin.accounts, stocked.admin.audit
+    accounts.add_to_group("dev", "ann")
+    accounts.configure("ann", email="ann@library.example", disabled=False)
+    accounts.remove_from_group("dev", "ann")
+    left, configured, joined = records.list(AuditQuery(what="ann"), limit=3)
+    assert (joined.before, joined.after) == ({"groups": []}, {"groups": ["dev"]})
+    assert (left.before, left.after) == ({"groups": ["dev"]}, {"groups": []})
+    assert (configured.before, configured.after) == (
+        {"email": ""},
+        {"email": "ann@library.example"},
+    )
+    stocked.admin.roles.bind(Binding(subject="user:ann", role="viewer", pattern=MAIN))
+    stocked.admin.accounts.add_rule(attrs.evolve(READERS, subject="user:ann"))
+    accounts.remove("ann")
+    [gone] = records.list(AuditQuery(what="ann"), limit=1)
+    assert gone.before["email"] == "ann@library.example"
+    assert [one["role"] for one in gone.before["roles"]] == ["viewer"]
+    assert [one["pattern"] for one in gone.before["rules"]] == [READERS.pattern]
+
+
+def test_a_change_that_changes_nothing_has_no_record(stocked) -> None:
+    """Joining a group again, a role that one holds, a field that stays."""
+    stocked.admin.accounts.add_to_group("dev", "ann")
+    viewer = stocked.admin.roles.bind(Binding(subject="user:ann", role="viewer"))
+    before = stocked.admin.audit.list(limit=1)
+    stocked.admin.accounts.add_to_group("dev", "ann")
+    stocked.admin.accounts.configure("ann", disabled=False)
+    assert stocked.admin.roles.bind(Binding(subject="user:ann", role="viewer")) == viewer
+    assert stocked.admin.audit.list(limit=1) == before
+
+
+def test_what_a_removed_release_had_is_in_its_record(stocked) -> None:
+    """Its files by path with their digests, how many they were and their bytes."""
+    stocked.admin.releases.yank(MAIN, ZLIB, "r1")
+    yanked = stocked.admin.audit.list(limit=1)[0]
+    assert (yanked.before, yanked.after) == ({"yanked": False}, {"yanked": True})
+    had = [*stocked.admin.files.list(MAIN)]
+    stocked.admin.releases.delete(MAIN, ZLIB, "r1")
+    before = stocked.admin.audit.list(limit=1)[0].before
+    assert before == {
+        "yanked": True,
+        "files": {str(one.path): str(one.digest) for one in had},
+        "count": len(had),
+        "size": sum(one.size for one in had),
+    }
 
 
 def test_who_was_let_into_a_repository_is_found_with_it(stocked) -> None:

@@ -38,6 +38,7 @@ __all__ = [
     "remove_token",
     "revoke_token",
     "rules",
+    "rules_of",
     "those",
     "use_token",
 ]
@@ -239,6 +240,12 @@ def rules(connection: Connection, known: dict[tuple[Any, ...], Rule] | None = No
         known.clear()
         known.update(made)
     return list(made.values())
+
+
+def rules_of(connection: Connection, account: str) -> list[Rule]:
+    """The stored rules that name one account, by position."""
+    statement = select(_r).where(_r.c.subject == f"user:{account}")
+    return [rule_of(row) for row in connection.execute(statement.order_by(_r.c.position, _r.c.id))]
 
 
 def add_rule(transaction: Transaction, rule: Rule, position: int | None) -> Rule:

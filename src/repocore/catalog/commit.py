@@ -224,7 +224,8 @@ def _make_room(transaction: Transaction, change: FileChange, *, replaced: bool) 
         paths += [str(file.path) for file in own if file.path != change.path]
     if not paths:
         return 0, 0
-    return files.remove(transaction, files.select_paths(repository.id, paths))
+    gone = files.remove(transaction, files.select_paths(repository.id, paths))
+    return len(gone), sum(file.size for file in gone)
 
 
 def _publish(

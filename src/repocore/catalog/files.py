@@ -211,13 +211,15 @@ def bind(transaction: Transaction, **values: Any) -> Bound:
     return Bound(replaced[0][0], values["created_by"], (digest, size))
 
 
-def remove(transaction: Transaction, where: ColumnElement[bool]) -> tuple[int, int]:
-    """Delete the rows of files; returns how many, and their bytes."""
+def remove(transaction: Transaction, where: ColumnElement[bool]) -> Sequence[Any]:
+    """Delete the rows of files; returns their path, digest, size, partition and release."""
     # Blobs before files, as in a commit: two writers then wait for each other in one order only.
     digests = set(transaction.execute(select(_f.c.digest).where(where)).scalars())
     blobs.touch(transaction, digests)
     rows: Sequence[Any] = transaction.execute(
-        delete(_f).where(where).returning(_f.c.digest, _f.c.size)
+        delete(_f)
+        .where(where)
+        .returning(_f.c.path, _f.c.digest, _f.c.size, _f.c.partition, _f.c.release)
     ).all()
     blobs.touch(transaction, {row.digest for row in rows} - digests)
-    return len(rows), sum(row.size for row in rows)
+    return rows

@@ -21,7 +21,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from repocore.catalog import drafts, releases, tables
+from repocore.catalog import drafts, releases, removals, tables
 from repocore.catalog.dialects import now
 from repocore.catalog.downloads import DAY
 from repocore.catalog.rows import StoredRepository
@@ -333,4 +333,4 @@ def remove(
     if not goes(transaction.connection, repository.id, row, bounds):
         return False
     mine = releases.select_one(repository.id, row.partition, row.name)
-    return releases.remove(transaction, repository, mine, by) > 0
+    return removals.remove(transaction, repository, mine, by) > 0

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, Select, delete, select
 
 from repocore.catalog import tables
+from repocore.catalog.rows import binding_fields
 from repocore.catalog.transactions import Transaction
 from repocore.model import Action, Binding, Role
 
 __all__ = [
     "add_binding",
     "bindings",
+    "bindings_of",
     "find_binding",
+    "find_same",
     "holders",
     "put_role",
     "remove_binding",
@@ -65,20 +68,34 @@ def bindings(connection: Connection) -> list[Binding]:
     return [_binding_of(row) for row in connection.execute(select(_b).order_by(_b.c.id))]
 
 
+def bindings_of(connection: Connection, account: str) -> list[Binding]:
+    """The bindings of one account, by number."""
+    statement = select(_b).where(_b.c.subject == f"user:{account}").order_by(_b.c.id)
+    return [_binding_of(row) for row in connection.execute(statement)]
+
+
 def find_binding(connection: Connection, number: int) -> Binding | None:
     """One binding."""
     row = connection.execute(select(_b).where(_b.c.id == number)).first()
     return None if row is None else _binding_of(row)
 
 
+def find_same(connection: Connection, binding: Binding) -> Binding | None:
+    """The stored binding of the same role to the same on the same, if there is one."""
+    row = connection.execute(_same(binding)).first()
+    return None if row is None else _binding_of(row)
+
+
+def _same(binding: Binding) -> Select[Any]:
+    mine = (_b.c.subject == binding.subject) & (_b.c.role == binding.role)
+    return select(_b).where(mine, _b.c.pattern == binding.pattern)
+
+
 def add_binding(transaction: Transaction, binding: Binding) -> Binding:
     """Store a binding; the one that is there, if it is there."""
-    values = {"subject": binding.subject, "role": binding.role, "pattern": binding.pattern}
-    transaction.insert_missing(_b, values)
-    mine = (_b.c.subject == binding.subject) & (_b.c.role == binding.role)
-    row = transaction.execute(select(_b).where(mine, _b.c.pattern == binding.pattern)).one()
+    transaction.insert_missing(_b, binding_fields(binding))
     transaction.bump_access(rules=True)
-    return _binding_of(row)
+    return _binding_of(transaction.execute(_same(binding)).one())
 
 
 def remove_binding(transaction: Transaction, number: int) -> bool:

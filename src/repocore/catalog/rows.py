@@ -13,6 +13,7 @@ from cattrs import Converter
 from repocore.model import (
     Account,
     Action,
+    Binding,
     BlobKey,
     Effect,
     File,
@@ -33,6 +34,7 @@ from repocore.model import (
 __all__ = [
     "StoredRepository",
     "account_of",
+    "binding_fields",
     "canonical",
     "file_of",
     "job_of",
@@ -246,6 +248,11 @@ def token_fields(token: Token) -> dict[str, Any]:
     rules = None if token.rules is None else [rule_fields(rule) for rule in token.rules]
     expires = None if token.expires_at is None else token.expires_at.isoformat()
     return {"id": token.id, "name": token.name, "rules": rules, "expires_at": expires}
+
+
+def binding_fields(binding: Binding) -> dict[str, Any]:
+    """What is recorded of who holds a role."""
+    return {"subject": binding.subject, "role": binding.role, "pattern": binding.pattern}
 
 
 def rule_fields(rule: Rule) -> dict[str, Any]:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from difflib import get_close_matches
+from typing import Any, Final, get_args
 
 import attrs
 
 from repocore.errors import RejectedError
+from repocore.model.events import Event, JobFinished, event_name
 
-__all__ = ["AuditQuery", "AuditRecord", "AuditReport", "Origin", "Seal"]
+__all__ = ["RECORDED", "AuditQuery", "AuditRecord", "AuditReport", "Origin", "Seal"]
+
+#: The kinds of changes that have a record: what ends by itself nobody did.
+RECORDED: Final = tuple(sorted(event_name(one) for one in get_args(Event) if one != JobFinished))
 
 
 @attrs.frozen(kw_only=True)
@@ -45,20 +50,32 @@ class AuditRecord:
     after: Mapping[str, Any] | None
 
 
+def _place(what: str | None) -> str | None:
+    """A path is written with a slash at either end, too; no record has one there."""
+    return what and what.strip("/")
+
+
 @attrs.frozen(kw_only=True)
 class AuditQuery:
     """Which records; a field that is None asks for nothing."""
 
     who: str | None = None
+    #: One of `RECORDED`.
     kind: str | None = None
     #: The whole of it, or its beginning up to a ``/`` or ``#``.
-    what: str | None = None
+    what: str | None = attrs.field(default=None, converter=_place)
     since: datetime | None = None
     until: datetime | None = None
 
     def __attrs_post_init__(self) -> None:
         if any(at is not None and at.tzinfo is None for at in (self.since, self.until)):
             raise RejectedError("A time has a zone: write 2026-01-31T12:00:00Z.")
+        if self.since is not None and self.until is not None and self.since >= self.until:
+            raise RejectedError("Nothing is between these times: the first has to be the earlier.")
+        if self.kind is not None and self.kind not in RECORDED:
+            close = get_close_matches(self.kind, RECORDED, n=1)
+            guess = f"Did you mean {close[0]}?" if close else f"There are {', '.join(RECORDED)}."
+            raise RejectedError(f"No change is recorded as {self.kind!r}. {guess}")
 
 
 @attrs.frozen(kw_only=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
 
 from repocore.catalog import Transaction, accounts, attempts
 from repocore.catalog.rows import rule_fields, token_fields
@@ -29,6 +29,7 @@ from repocore.model import (
 )
 from repocore.model.decisions import check_grain
 from repocore.model.rule_index import in_order
+from repocore.registry.account_changes import change_account
 from repocore.registry.context import Context
 from repocore.registry.passwords import (
     checked_password,
@@ -76,15 +77,15 @@ class Accounts:
         change: str,
         work: Callable[[Transaction], bool],
         absent: str = "There is no account {}.",
-        after: Mapping[str, Any] | None = None,
+        *,
+        unseen: bool = False,
     ) -> None:
         """Run the work; False from it means that there is no such account."""
         event = AccountChanged(account=account, change=change, by=self._context.by)
 
         def all_of_it(transaction: Transaction) -> None:
-            if not work(transaction):
+            if not change_account(transaction, event, work, unseen=unseen):
                 raise MissingError(absent.format(account))
-            transaction.emit(event, after=after)
 
         self._context.write(all_of_it)
 
@@ -117,8 +118,7 @@ class Accounts:
                 accounts.add_member(transaction, group, name)
             return True
 
-        fields = {"email": email, "service": service, "groups": sorted(names)}
-        self._write(name, "added", work, after=fields)
+        self._write(name, "added", work)
         return self.get(name)
 
     def get(self, name: str) -> Account:
@@ -165,7 +165,7 @@ class Accounts:
         if disabled:
             self._refuse_oneself(name)
         word = {True: "disabled", False: "enabled", None: "configured"}[disabled]
-        self._write(name, word, lambda t: accounts.change_account(t, name, change), after=change)
+        self._write(name, word, lambda t: accounts.change_account(t, name, change))
 
     def _refuse_oneself(self, name: str) -> None:
         if name == self._context.principal.name:
@@ -182,14 +182,15 @@ class Accounts:
             attempts.unblock(transaction, counted)
             return True
 
-        self._write(name, "unblocked", work)
+        self._write(name, "unblocked", work, unseen=True)
 
     def set_password(self, name: str, password: str) -> None:
         """Set a password; the account itself may, too.  Raises `MissingError`, `RejectedError`."""
         if self.get(name).service:
             raise RejectedError(_NO_PASSWORD)
         change = {"password_hash": hash_password(checked_password(password))}
-        self._write(name, "password", lambda t: accounts.change_account(t, name, change))
+        work = partial(accounts.change_account, name=name, values=change)
+        self._write(name, "password", work, unseen=True)
 
     def verify(self, name: str, password: str) -> Account | None:
         """Who signs in with a password; None for an unknown name or one without a password.

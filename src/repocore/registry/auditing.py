@@ -9,7 +9,7 @@ from typing import Final
 
 import attrs
 
-from repocore.catalog import accounts, documents, downloads, leases, releases
+from repocore.catalog import accounts, documents, downloads, leases, removals
 from repocore.catalog.rows import micros_of, time_of
 from repocore.errors import RejectedError
 from repocore.model import Action, Resource
@@ -88,7 +88,7 @@ class Upkeep:
         progress.start(None, "Forgetting unfinished uploads")
         drafts = _expire(services, limits.draft_lifetime if grace is None else grace)
         lifetime = micros_of(limits.tombstone_lifetime)
-        tombstones = services.catalog.write(lambda t: releases.forget_tombstones(t, lifetime))
+        tombstones = services.catalog.write(lambda t: removals.forget_tombstones(t, lifetime))
         superseded = micros_of(limits.document_lifetime)
         services.catalog.write(lambda t: documents.forget_superseded(t, superseded))
         services.catalog.write(lambda t: accounts.forget_tokens(t, _ENDED_TOKENS))
@@ -189,13 +189,13 @@ def _expire(services: Services, lifetime: timedelta) -> int:
     count = 0
     while True:
         with services.catalog.snapshot() as connection:
-            drafts = releases.drafts(connection, older)
+            drafts = removals.drafts(connection, older)
         expired = 0
         for row in drafts:
             stored = known.get(row.repository_id)
             if stored is not None:
                 expired += services.catalog.write(
-                    lambda t, row=row, stored=stored: releases.expire(t, stored, row, older)
+                    lambda t, row=row, stored=stored: removals.expire(t, stored, row, older)
                 )
         count += expired
         if not expired:

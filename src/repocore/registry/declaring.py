@@ -5,15 +5,17 @@ that are made where they are not there yet.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from repocore.catalog import Transaction, accounts
-from repocore.catalog.rows import rules_text
+from repocore.catalog.rows import rules_text, token_fields
 from repocore.config import AccountSettings, Settings, TokenSettings, scope_rule
 from repocore.errors import ConfigurationError
 from repocore.model import ROLES, AccountChanged, Binding, Role, Rule
 from repocore.model.decisions import check_grain
 from repocore.ports import Format
 from repocore.registry.access import Declared
+from repocore.registry.account_changes import change_account
 from repocore.registry.passwords import hash_token
 from repocore.registry.services import Services
 
@@ -70,16 +72,22 @@ def _make(transaction: Transaction, wanted: tuple[AccountSettings, ...]) -> None
     for account in wanted:
         found = accounts.find_account(transaction.connection, account.name)
         if found is None:
-            accounts.add_account(
-                transaction, account.name, None, account.email, service=account.service
-            )
-            _tell(transaction, account.name, "added")
-        for group in account.groups:
-            if found is None or group not in found.groups:
-                accounts.add_member(transaction, group, account.name)
-                _tell(transaction, account.name, f"joined {group}")
+            change_account(transaction, _event(account.name, "added"), partial(_add, one=account))
+        for group in () if found is None else {*account.groups} - {*found.groups}:
+            event = _event(account.name, f"joined {group}")
+            change_account(transaction, event, partial(_join, group=group, name=account.name))
         for token in account.token:
             _make_token(transaction, account.name, token)
+
+
+def _add(transaction: Transaction, one: AccountSettings) -> bool:
+    added = accounts.add_account(transaction, one.name, None, one.email, service=one.service)
+    return added and all(_join(transaction, group, one.name) for group in one.groups)
+
+
+def _join(transaction: Transaction, group: str, name: str) -> bool:
+    accounts.add_member(transaction, group, name)
+    return True
 
 
 def _make_token(transaction: Transaction, account: str, token: TokenSettings) -> None:
@@ -95,11 +103,13 @@ def _make_token(transaction: Transaction, account: str, token: TokenSettings) ->
     for one in accounts.list_tokens(transaction.connection, account):
         if one.name == token.name and one.declared:
             accounts.remove_token(transaction, one.id)
-            _tell(transaction, account, f"token {one.name} of the settings replaced")
+            replaced = _event(account, f"token {one.name} of the settings replaced")
+            transaction.emit(replaced, before=token_fields(one))
     values = {"name": token.name, "prefix": accounts.foreign_prefix(hashed), "secret_hash": hashed}
-    accounts.add_token(transaction, account, {**values, "rules": rules_text(rules)})
-    _tell(transaction, account, f"token {token.name} of the settings made")
+    made = accounts.add_token(transaction, account, {**values, "rules": rules_text(rules)})
+    event = _event(account, f"token {token.name} of the settings made")
+    transaction.emit(event, after=token_fields(made))
 
 
-def _tell(transaction: Transaction, account: str, change: str) -> None:
-    transaction.emit(AccountChanged(account=account, change=change, by="system"))
+def _event(account: str, change: str) -> AccountChanged:
+    return AccountChanged(account=account, change=change, by="system")

@@ -15,6 +15,7 @@ from repocore.catalog import (
     drafts,
     files,
     releases,
+    removals,
     repositories,
     tables,
 )
@@ -181,7 +182,7 @@ class Files:
             # First, so that a quota does not count the same bytes twice.
             for partition, name in sorted({(r.partition, r.release) for r in now.values()}):
                 ended = releases.select_draft(repository.id, partition, name)
-                releases.remove(transaction, repository, ended, self._context.by)
+                removals.remove(transaction, repository, ended, self._context.by)
             bound = [commit(transaction, change) for change in changes]
             if None in bound:
                 message = "A clean-up met the upload; send it again."
@@ -354,11 +355,12 @@ class Files:
         def work(transaction: Transaction) -> None:
             if file.release is not None and not file.mutable:
                 _require_whole(transaction, repository, file, format_)
-            count, size = files.remove(transaction, mine)
-            repositories.charge(transaction, repository, -size, -count)
-            if count and file.release is not None:
+            gone = files.remove(transaction, mine)
+            size = sum(one.size for one in gone)
+            repositories.charge(transaction, repository, -size, -len(gone))
+            if gone and file.release is not None:
                 drafts.changed(transaction, repository.id, str(file.partition), file.release)
-            if count:
+            if gone:
                 transaction.emit(event, before={"digest": str(file.digest), "size": file.size})
 
         context.write(work)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Mapping
+from functools import partial
 
 from repocore.catalog import Transaction, accounts, identities
 from repocore.errors import AccessDeniedError, AlreadyExistsError, MissingError, RejectedError
 from repocore.model import AccountChanged, Action, Identity, Resource, check_account_name
+from repocore.registry.account_changes import change_account
 from repocore.registry.context import Context
 
 __all__ = ["Identities"]
@@ -91,13 +93,12 @@ class Identities:
 
         def work(transaction: Transaction) -> None:
             key = (provider, subject)
-            if not accounts.add_account(transaction, name, None, email):
+            if not change_account(transaction, added, partial(_add, name=name, email=email)):
                 message = f"There is an account {name} already."
                 raise AlreadyExistsError(message)
             if not identities.add_identity(transaction, key, name, profile):
                 message = "That identity is an account's already."
                 raise AlreadyExistsError(message)
-            transaction.emit(added, after={"email": email, "service": False, "groups": []})
             transaction.emit(linked, after={"provider": provider, "subject": subject})
 
         self._context.write(work)
@@ -132,6 +133,10 @@ class Identities:
     def _find(self, provider: str, subject: str) -> Identity | None:
         with self._context.services.catalog.snapshot() as connection:
             return identities.find_identity(connection, provider, subject)
+
+
+def _add(transaction: Transaction, name: str, email: str) -> bool:
+    return accounts.add_account(transaction, name, None, email)
 
 
 def _check_subject(subject: str) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
-from repocore.catalog import Transaction, documents, releases
+from repocore.catalog import Transaction, documents, releases, removals
 from repocore.catalog.rows import StoredRepository, file_of, time_of
 from repocore.errors import RejectedError, ReleaseMissingError
 from repocore.model import Action, File, Grain, Release, Resource, Survey, split_address
@@ -201,7 +201,7 @@ class Releases:
         if wanted:
             by = self._context.by
             write = self._context.write
-            _refuse_missing(write(lambda t: releases.yank(t, stored, wanted, by, to=yanked)))
+            _refuse_missing(write(lambda t: removals.yank(t, stored, wanted, by, to=yanked)))
         with catalog.snapshot() as connection:
             found = [releases.visible(connection, stored, *pair) for pair in wanted]
         if None in found:
@@ -239,7 +239,7 @@ class Releases:
         """
         stored = self._permitted(address, [(partition, name)], Action.DELETE)
         where = releases.select_one(stored.id, partition, name)
-        if not self._remove(lambda t: releases.remove(t, stored, where, self._context.by)):
+        if not self._remove(lambda t: removals.remove(t, stored, where, self._context.by)):
             raise ReleaseMissingError
 
     def delete_named(self, address: str, names: Iterable[tuple[str, str]]) -> int:
@@ -253,20 +253,20 @@ class Releases:
         if wanted:
             by = self._context.by
             write = self._context.write
-            _refuse_missing(write(lambda t: releases.remove_named(t, stored, wanted, by)))
+            _refuse_missing(write(lambda t: removals.remove_named(t, stored, wanted, by)))
         return len(wanted)
 
     def delete_all(self, address: str, partition: str) -> int:
         """Delete every release and draft of a partition, as `delete` does; how many."""
         stored = self._deletable(address, partition)
         where = releases.select_partition(stored.id, partition)
-        return self._remove(lambda t: releases.remove(t, stored, where, self._context.by))
+        return self._remove(lambda t: removals.remove(t, stored, where, self._context.by))
 
     def delete_children(self, address: str, partition: str, name: str) -> int:
         """Delete every release and draft that hangs on one, at once; how many."""
         stored = self._deletable(address, partition)
         where = releases.select_children(stored.id, partition, name)
-        return self._remove(lambda t: releases.remove(t, stored, where, self._context.by))
+        return self._remove(lambda t: removals.remove(t, stored, where, self._context.by))
 
     def _permitted(
         self, address: str, names: Sequence[tuple[str, str]], action: Action

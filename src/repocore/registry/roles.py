@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from repocore.catalog import Transaction, roles
+from repocore.catalog.rows import binding_fields
 from repocore.errors import AccessDeniedError, ConflictError, MissingError, RejectedError
 from repocore.model import (
     ROLES,
@@ -146,10 +147,13 @@ class Roles:
         where = f"{change} on {binding.pattern}"
         event = grant_event(binding.subject, binding.pattern, where, self._context.by)
 
-        fields = {"subject": binding.subject, "role": binding.role, "pattern": binding.pattern}
+        fields = binding_fields(binding)
         said = {"before": fields} if gone else {"after": fields}
 
         def all_of_it(transaction: Transaction) -> Binding:
+            there = roles.find_same(transaction.connection, binding)
+            if there is not None and not gone:
+                return there
             done = work(transaction)
             transaction.emit(event, **said)
             return done

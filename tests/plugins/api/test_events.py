@@ -43,6 +43,17 @@ def test_events_are_filtered(busy, query, kinds) -> None:
     assert {one["kind"] for one in busy.walk(f"events?{query}&limit=1")} == kinds
 
 
+@pytest.mark.parametrize(
+    "query", ["kind=release.add", "since=2101-01-01T00:00:00Z&until=2001-01-01T00:00:00Z"]
+)
+def test_a_filter_that_finds_nothing_ever_is_refused(busy, query) -> None:
+    """With a hint, instead of an empty list."""
+    for target in ("events", "events/export"):
+        answer = busy.send(f"{target}?{query}")
+        assert answer.status == 422
+        assert "release.added" in answer.text or "earlier" in answer.text
+
+
 def test_a_moment_divides_events(busy) -> None:
     """From it on, and before it."""
     everything = busy.walk("events")
