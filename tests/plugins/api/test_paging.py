@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 from urllib.parse import quote
+
+import pytest
+
+from repocore.model import Action, Binding, Rule
 
 LISTS = [
     "repositories",
@@ -51,6 +56,37 @@ def test_every_list_of_the_api_is_here(house) -> None:
     known = {one.partition("?")[0].replace("conan/main", "{format}/{name}") for one in LISTS}
     known = {one.replace("/1/", "/{number}/") for one in known}
     assert told == {*known, "repositories/{format}/{name}/packages/{package}/versions"}
+
+
+@pytest.fixture
+def stocked(house):
+    """Some of each thing that is listed."""
+    for place, rrev in itertools.product(("zlib/1.3/_/_", "zlib/1.4/_/_", "bzip2/1.0/_/_"), "ab"):
+        house.recipe(place, rrev)
+    admin = house.admin
+    admin.repositories.create("conan/other")
+    for name in ("carl", "bob"):
+        for turn in ("one", "two"):
+            admin.accounts.add_to_group(turn, name)
+            admin.accounts.create_token(name, turn)
+            admin.accounts.add_rule(
+                Rule(subject=f"user:{name}", actions={Action.READ}, pattern=f"conan/{turn}")
+            )
+            admin.roles.bind(Binding(subject=f"user:{name}", role="viewer", pattern="conan/main"))
+    for kind in ("gc", "check"):
+        admin.jobs.submit(kind)
+    return house
+
+
+@pytest.mark.parametrize("path", [*LISTS, "repositories/conan/main/packages/zlib/versions"])
+def test_small_pages_are_the_large_one(stocked, path) -> None:
+    """Each entry once, in the same order, however many a page has."""
+    mark = "&" if "?" in path else "?"
+    whole = stocked.walk(path)
+    told = [json.dumps(one, sort_keys=True) for one in whole]
+    assert len({*told}) == len(told)
+    for limit in (1, 2, 3):
+        assert stocked.walk(f"{path}{mark}limit={limit}") == whole
 
 
 def asked(house, path: str, query: str):
