@@ -246,8 +246,8 @@ def _serving(run: Comparison) -> None:
     with behind_nginx(run.site) as server:
         ours = run.site.channel(server, "serving")
         peer = _theirs(run, f"main-{count}")
-        rows = serving_rows(ours, peer, names=run.names(count), seconds=run.sizes.seconds / 4)
-        run.measure(rows)
+        seconds, plain = run.sizes.seconds / 4, run.workshop.scratch
+        run.measure(serving_rows(ours, peer, plain, names=run.names(count), seconds=seconds))
 
 
 def _large(run: Comparison) -> None:

@@ -79,16 +79,22 @@ end
 
 
 def serving_rows(
-    ours: Channel, peer: Channel | None, *, names: int, seconds: float
+    ours: Channel, peer: Channel | None, plain: Path, *, names: int, seconds: float
 ) -> Iterator[Row]:
-    """Requests a second; ours and the empty application behind one nginx, quetz as it starts."""
+    """Requests a second; ours and the empty application behind one nginx, quetz as it starts.
+
+    That nginx sends the files of the folder ``plain`` as well: what a document's bytes cost alone.
+    """
     documents = {OURS: ours, **({PEER: peer} if peer else {})}
     small = [package.path for package in packages(0, _SMALL, names)]
     yield _row(
         "repodata",
         {
-            who: _Asking(port=c.port, targets=[c.document(c.repodata)], seconds=seconds)
-            for who, c in documents.items()
+            **{
+                who: _Asking(port=c.port, targets=[c.document(c.repodata)], seconds=seconds)
+                for who, c in documents.items()
+            },
+            NGINX: _Asking(port=ours.port, targets=[_copied(ours, plain)], seconds=seconds),
         },
         ours,
         seconds,
@@ -120,6 +126,13 @@ def serving_rows(
         ours,
         seconds,
     )
+
+
+def _copied(channel: Channel, folder: Path) -> str:
+    """The target of a copy of the repodata that nginx sends by itself."""
+    copy = folder / channel.repodata
+    copy.write_bytes(channel.read(channel.wire(), channel.repodata))
+    return f"/plain/{copy.name}"
 
 
 def _validator(channel: Channel) -> dict[str, str]:
