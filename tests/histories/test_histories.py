@@ -23,7 +23,7 @@ from wsgi_calls import call
 
 import repocore
 from repocore import Registry, Rule, actions_of
-from repocore.catalog import releases
+from repocore.catalog import removals
 from repocore.registry import indexing
 from repocore_web import create_app
 
@@ -152,7 +152,7 @@ def stale(patch: pytest.MonkeyPatch) -> None:
 
 def polite(patch: pytest.MonkeyPatch) -> None:
     """Whoever yanks is told so, and nothing is yanked."""
-    patch.setattr(releases, "yank", lambda *_arguments, **_options: [])
+    patch.setattr(removals, "yank", lambda *_arguments, **_options: [])
 
 
 @pytest.mark.parametrize("fault", [stale, polite], ids=lambda fault: fault.__name__)
