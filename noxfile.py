@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from pathlib import Path
@@ -287,3 +288,31 @@ def changelog(session: nox.Session) -> None:
     """Render the fragments as the next release would."""
     session.install("towncrier")
     session.run("towncrier", "build", "--draft", "--version", "next", *session.posargs)
+
+
+@nox.session
+def release(session: nox.Session) -> None:
+    """Build wheel and sdist, what they install with all extras pinned, and a bill of materials.
+
+    Scanners of dependencies read either list: see docs/how-to/run-the-checks.md.
+    """
+    session.install("build", "cyclonedx-bom")
+    folder = Path(session.posargs[0] if session.posargs else "dist").resolve()
+    session.run("python", "-m", "build", "--outdir", str(folder))
+    wheel = max(folder.glob("repocore-*.whl"), key=lambda path: path.stat().st_mtime_ns)
+    installed = Path(session.create_tmp(), "installed")
+    session.run("python", "-m", "venv", "--clear", str(installed), silent=True)
+    python = str(installed / "bin" / "python")
+    extras = ",".join(("server", "postgres", *OPTIONAL))
+    session.run(python, "-m", "pip", "install", "-q", f"{wheel}[{extras}]", external=True)
+    pinned = session.run(
+        python, "-m", "pip", "freeze", "--exclude", "repocore", external=True, silent=True
+    )
+    (folder / "requirements.txt").write_text(pinned or "", encoding="utf-8")
+    materials = folder / "repocore.cdx.json"
+    session.run("cyclonedx-py", "environment", python, "--output-file", str(materials))
+    listed = {one["name"].lower() for one in json.loads(materials.read_bytes())["components"]}
+    for line in (pinned or "").splitlines():
+        name = line.partition("==")[0].lower()
+        if name not in listed:
+            session.error(f"{name} is installed, and the bill of materials does not list it")
