@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -206,6 +207,29 @@ def test_a_record_says_who_by_which_token_and_from_where(stocked) -> None:
     )
     texts = [str(attrs.asdict(one)) for one in stocked.admin.audit.export()]
     assert not any(secret in text or "correct horse" in text for text in texts)
+
+
+def test_a_seal_now_waits_for_one_who_is_at_it(stocked) -> None:
+    """What came meanwhile is in it, too."""
+    catalog = stocked.registry._services.catalog
+    stocked.admin.audit.seal()
+    taken, done = threading.Event(), threading.Event()
+
+    def slowly() -> None:
+        with catalog.single("seal") as alone:
+            assert alone
+            taken.set()
+            done.wait(0.2)
+
+    other = threading.Thread(target=slowly)
+    other.start()
+    taken.wait()
+    stocked.admin.accounts.add("late")
+    last = stocked.admin.audit.list(limit=1)[0].id
+    seal = stocked.admin.audit.seal()
+    other.join()
+    assert seal is not None
+    assert seal.last == last
 
 
 def test_questions(stocked) -> None:

@@ -78,7 +78,7 @@ class Pair:
 
     def sync(self, replica: Registry, *, full: bool = False) -> Any:
         """Seal what there is, as the primary's server does by itself, and take it over."""
-        self.primary.tell()
+        self.admin.audit.seal()
         return replica.session(replica.admin()).replica.sync(full=full)
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import time
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -15,19 +16,31 @@ __all__ = ["Audit", "seal_records"]
 
 #: Seals that one round of the background makes at most; the rest waits for the next.
 _ROUNDS: Final = 20
+#: Seconds that somebody who wants a seal now waits for another that is at it, and between looks.
+_PATIENCE: Final = 10.0
+_PAUSE: Final = 0.02
 _LISTED: Final = 100
 _ALL: Final = AuditQuery()
 
 
-def seal_records(catalog: Catalog) -> None:
-    """Seal what was committed since the last seal; one process of the installation at a time."""
-    with catalog.snapshot() as connection:
-        if not audit.open_count(connection):
-            return
-    with catalog.single("seal") as alone:
-        for _ in range(_ROUNDS if alone else 0):
-            if catalog.write(audit.seal) is None:
+def seal_records(catalog: Catalog, *, patience: float = 0.0) -> None:
+    """Seal what was committed since the last seal; one process of the installation at a time.
+
+    Where another is at it, what that has not seen yet stays open, or is sealed once it is done:
+    ``patience`` is for how many seconds that is waited for.
+    """
+    end = time.monotonic() + patience
+    while True:
+        with catalog.snapshot() as connection:
+            if not audit.open_count(connection):
                 return
+        with catalog.single("seal") as alone:
+            for _ in range(_ROUNDS if alone else 0):
+                if catalog.write(audit.seal) is None:
+                    return
+        if alone or time.monotonic() >= end:
+            return
+        time.sleep(_PAUSE)
 
 
 class Audit:
@@ -76,7 +89,7 @@ class Audit:
         A server seals every few seconds by itself.
         """
         self._require(None)
-        seal_records(self._context.services.catalog)
+        seal_records(self._context.services.catalog, patience=_PATIENCE)
         with self._context.services.catalog.snapshot() as connection:
             return audit.last_seal(connection)
 
