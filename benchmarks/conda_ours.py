@@ -37,7 +37,7 @@ from repocore.plugins.conda.records import Extra, canonical, pack_shard, record_
 from repocore.plugins.conda.versions import version_key
 from repocore.registry import Session, Upload
 
-__all__ = ["Site", "behind_nginx", "repocore_server"]
+__all__ = ["SETTINGS", "Site", "behind_nginx", "repocore_server"]
 
 SETTINGS = f"""\
 [[rule]]

@@ -27,25 +27,15 @@ from statistics import median
 import attrs
 
 from benchmarks.conda_client import Channel, Wire
+from benchmarks.conda_ours import SETTINGS
 from benchmarks.conda_packages import SUBDIR, Package, packages
-from benchmarks.databases import Database, database
+from benchmarks.databases import postgres
 from benchmarks.load import CONNECTIONS, LoadError, get, kept_gets
 from benchmarks.report import describe_machine
 from benchmarks.servers import PASSWORD, USER, ServerError, free_port
 
 CHANNELS, FILLED, NAMES = 8, 1_000, 250
 _TICKS = os.sysconf("SC_CLK_TCK")
-_SETTINGS = f"""\
-[[rule]]
-subject = "*"
-actions = ["read"]
-pattern = "conda/**"
-
-[[rule]]
-subject = "user:{USER}"
-actions = ["read", "write"]
-pattern = "conda/**"
-"""
 
 
 @attrs.frozen(kw_only=True)
@@ -113,12 +103,12 @@ def _repocore(data: Path, *words: str, given: str = "") -> str:
 
 @contextlib.contextmanager
 def fleet(
-    name: str, folder: Path, lines: str, *, servers: int, database: Database | None
+    name: str, folder: Path, lines: str, *, servers: int, database: int | None
 ) -> Generator[Fleet]:
     """Make a data folder with these settings, and serve it so often; one process a server."""
     data = folder / name.replace(" ", "-").replace(",", "")
     data.mkdir(mode=0o700)
-    (data / "repocore.toml").write_text(f"{lines}\n{_SETTINGS}", encoding="utf-8")
+    (data / "repocore.toml").write_text(f"{lines}\n{SETTINGS}", encoding="utf-8")
     _repocore(data, "init")
     _repocore(data, "user", "add", USER, "--password-stdin", given=f"{PASSWORD}\n")
     for number in range(CHANNELS):
@@ -126,7 +116,6 @@ def fleet(
     made = json.loads(_repocore(data, "token", "create", USER, "--json"))
     ports = [free_port() for _ in range(servers)]
     processes: list[subprocess.Popen[bytes]] = []
-    below = None if database is None else database.pid
     try:
         with (data / "log").open("wb") as log:
             for port in ports:
@@ -134,7 +123,7 @@ def fleet(
                 command = [sys.executable, "-m", "repocore", *words, "--data", str(data)]
                 processes.append(subprocess.Popen(command, stdout=log, stderr=log))
         _await(ports)
-        yield Fleet(name, data, ports, processes, below, key=made["secret"])
+        yield Fleet(name, data, ports, processes, database, key=made["secret"])
     finally:
         for process in processes:
             process.terminate()
@@ -260,15 +249,16 @@ def _works(seconds: float) -> Mapping[str, Callable[[Fleet], tuple[int, float]]]
 
 
 def _fleets(stack: contextlib.ExitStack, folder: Path) -> Iterator[Fleet]:
-    below = stack.enter_context(database(folder))
+    # Others may not enter the folder of the run, but its owner has to reach this one.
+    below = stack.enter_context(postgres(folder=folder if os.geteuid() else folder.parent))
     for servers in (1, 2):
         says = f"{servers} server{'s' * (servers > 1)}"
         yield stack.enter_context(
             fleet(f"SQLite, {says}", folder, "", servers=servers, database=None)
         )
-        line = f"catalog = {json.dumps(below.create(f'fleet{servers}'))}"
+        line = f"catalog = {json.dumps(stack.enter_context(below.databases.fresh()))}"
         yield stack.enter_context(
-            fleet(f"PostgreSQL, {says}", folder, line, servers=servers, database=below)
+            fleet(f"PostgreSQL, {says}", folder, line, servers=servers, database=below.pid)
         )
 
 

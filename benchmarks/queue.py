@@ -22,16 +22,12 @@ from typing import Any
 import attrs
 
 import repocore
+from benchmarks.databases import Databases, postgres
 from repocore import Registry, hookimpl
 from repocore.config import Settings
 from repocore.ports import JobHandler
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
-
-from postgres_cluster import Databases, newest_binaries, restartable_cluster
-
 RUNNERS = ("threads", "procrastinate")
-DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 SUBMITTERS = 4
 
 
@@ -165,18 +161,6 @@ def measure(databases: Databases, folder: Path, options: argparse.Namespace) -> 
     return lines
 
 
-@contextmanager
-def server(url: str | None) -> Generator[Databases]:
-    """The one that is named, or a new one that is gone afterwards."""
-    import psycopg  # noqa: PLC0415 - of an extra
-
-    with ExitStack() as stack:
-        if url is None:
-            url = stack.enter_context(restartable_cluster(newest_binaries(), **DURABLE)).url
-        admin = stack.enter_context(psycopg.connect(url, autocommit=True))
-        yield Databases(url.rpartition("/")[0], admin)
-
-
 def main(arguments: Sequence[str]) -> int:
     """Returns 0; more than 1 in the last column is in favour of procrastinate."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.queue", description=__doc__)
@@ -185,8 +169,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds of each row")
     parser.add_argument("--server", help="a PostgreSQL to make databases in")
     options = parser.parse_args(arguments)
-    with server(options.server) as databases, tempfile.TemporaryDirectory() as folder:
-        print("\n".join(measure(databases, Path(folder), options)))
+    with postgres(options.server) as server, tempfile.TemporaryDirectory() as folder:
+        print("\n".join(measure(server.databases, Path(folder), options)))
     return 0
 
 

@@ -107,13 +107,14 @@ def private_cluster(binaries: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def restartable_cluster(
-    binaries: Path, within: Sequence[str] = (), **settings: str
+    binaries: Path, folder: Path | None = None, within: Sequence[str] = (), **settings: str
 ) -> Iterator[Cluster]:
     """Yield a new cluster that may be stopped and started again; gone when the block ends.
 
-    ``within`` are words that go before those of the server.
+    It lies in ``folder``, which its account may enter, or where temporary files do.  ``within``
+    are words that go before those of the server.
     """
-    home = Path(tempfile.mkdtemp(prefix="repocore-postgres-"))
+    home = Path(tempfile.mkdtemp(prefix="repocore-postgres-", dir=folder))
     try:
         _hand_over(home)
         _initialise(binaries, home / "data")

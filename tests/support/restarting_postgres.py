@@ -46,5 +46,5 @@ def restarting_postgres(*within: str) -> Generator[RestartingPostgres]:
     Raises `NoPostgresError` where none is installed.
     """
     wanted = {**SURE, "fsync": os.environ.get("REPOCORE_TEST_FSYNC", "off")}
-    with restartable_cluster(newest_binaries(), within, **wanted) as cluster:
+    with restartable_cluster(newest_binaries(), within=within, **wanted) as cluster:
         yield RestartingPostgres(cluster)
