@@ -181,9 +181,7 @@ class Attestations:
     ) -> Generator[tuple[Staged, FileChange]]:
         """The file of attestations that is to lie beside another, arrived."""
         services = self._context.services
-        bounds = Bounds(
-            length=len(content), limit=len(content), chunk=services.settings.limits.chunk
-        )
+        bounds = Bounds.exactly(len(content), services.settings.limits.chunk)
         with stage(services.storage, io.BytesIO(content), frozenset(), bounds) as staged:
             digest = staged.checksums.sha256
             told = format_.attest(facts, digest)

@@ -12,7 +12,7 @@ import attrs
 from repocore.catalog import accounts, documents, downloads, leases, removals
 from repocore.catalog.rows import micros_of, time_of
 from repocore.errors import RejectedError
-from repocore.model import Action, Resource
+from repocore.model import Action
 from repocore.ports import Progress
 from repocore.registry.backups import BackupReport, back_up
 from repocore.registry.blobs import collect_blobs, collect_strays
@@ -49,11 +49,6 @@ class Upkeep:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def _services(self) -> Services:
-        self._context.enter()
-        self._context.require(Action.ADMIN, Resource())
-        return self._context.services
-
     def check(
         self, *, read_data: bool | str = False, progress: Progress | None = None
     ) -> CheckReport:
@@ -67,7 +62,7 @@ class Upkeep:
         `repair` finds them.  Nothing else is changed.  Raises `RejectedError` for what is no
         share, and `ReadOnlyError` for a share of a read-only registry, which cannot note it.
         """
-        services = self._services()
+        services = self._context.administer()
         share = None if read_data is True else read_share(read_data) if read_data else 0
         return check(services, share, self._context.by, progress or Silence())
 
@@ -80,7 +75,7 @@ class Upkeep:
         Needs no pause of the server; several at once do no harm; may be ended anywhere.  While
         somebody makes a backup, no object is deleted: the next collection takes them.
         """
-        services = self._services()
+        services = self._context.administer()
         services.require_own_writes()
         progress = progress or Silence()
         limits = services.settings.limits
@@ -123,7 +118,7 @@ class Upkeep:
         else.  Raises `RejectedError` where a folder has no backups, `UpstreamRefusedError`,
         `ReadOnlyError`, `StorageFullError` and `StorageError`.
         """
-        services = self._services()
+        services = self._context.administer()
         return repair(services, backups, replicas, self._context.by, progress or Silence())
 
     def backup(
@@ -137,7 +132,7 @@ class Upkeep:
         `RejectedError` where the folder is something else, or somebody else writes to it,
         `StorageFullError` and `StorageError`; then there is no backup of that name.
         """
-        services = self._services()
+        services = self._context.administer()
         if keep is not None and keep < 1:
             message = "Keep one backup at least."
             raise RejectedError(message)
@@ -153,7 +148,7 @@ class Upkeep:
         its settings.  Times, serials, tokens, records and their seals are as they were.  Raises
         `RejectedError` and `StorageError`; then the catalog is as empty as before.
         """
-        services = self._services()
+        services = self._context.administer()
         return restore(services, folder, name, self._context.by, progress or Silence())
 
     def export(self, address: str, folder: Path, *, progress: Progress | None = None) -> int:
@@ -164,7 +159,7 @@ class Upkeep:
         edited.  What a disk cannot hold in a name is escaped as ``%XX``.  Raises
         `RejectedError` where the folder is not empty.
         """
-        services = self._services()
+        services = self._context.administer()
         repository = self._context.find(address, Action.READ)
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
@@ -174,7 +169,7 @@ class Upkeep:
 
     def downloads(self, address: str) -> Iterator[tuple[str, str, int, date]]:
         """(partition, release, count, day of the last use) of every release that was downloaded."""
-        services = self._services()
+        services = self._context.administer()
         repository = self._context.find(address, Action.READ)
         services.counter.flush()
         with services.catalog.snapshot() as connection:

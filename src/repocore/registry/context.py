@@ -118,6 +118,12 @@ class Context:
             raise AccessDeniedError(hidden=True)
         raise AccessDeniedError(self._refusal(action, resource))
 
+    def administer(self) -> Services:
+        """What the registry consists of, for ADMIN of the site; raises as `require` does."""
+        self.enter()
+        self.require(Action.ADMIN, Resource())
+        return self.services
+
     def _refusal(self, action: Action, resource: Resource) -> str:
         """Why one who may read may no more than that, and what would help."""
         if not scope_allows(self._principal.scope, action, resource):

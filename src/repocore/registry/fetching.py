@@ -158,5 +158,5 @@ class Fetcher:
 
     def _staged(self, stream: Any, size: int) -> Any:
         services = self._services
-        bounds = Bounds(length=size, limit=size, chunk=services.settings.limits.chunk)
+        bounds = Bounds.exactly(size, services.settings.limits.chunk)
         return stage(services.storage, Foreign(stream), frozenset(), bounds)

@@ -243,7 +243,7 @@ class _Repairing:
 
     def _stored(self, row: blobs.Row, stream: Foreign) -> bool:
         services = self._services
-        bounds = Bounds(length=row.size, limit=row.size, chunk=services.settings.limits.chunk)
+        bounds = Bounds.exactly(row.size, services.settings.limits.chunk)
         try:
             with stage(services.storage, stream, frozenset(), bounds) as staged:
                 same = staged.checksums.sha256 == row.digest

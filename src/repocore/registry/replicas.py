@@ -11,7 +11,7 @@ from repocore.catalog import Transaction, audit, dumping, following
 from repocore.catalog.following import Following
 from repocore.catalog.rows import maybe_time
 from repocore.errors import ReplicaError, RepocoreError
-from repocore.model import AccountChanged, Action, Resource
+from repocore.model import AccountChanged
 from repocore.ports import Progress
 from repocore.registry.checking import Silence
 from repocore.registry.context import Context
@@ -74,16 +74,11 @@ class Replicas:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def _services(self) -> Services:
-        self._context.enter()
-        self._context.require(Action.ADMIN, Resource())
-        return self._context.services
-
     def status(self, *, ask: bool = True) -> ReplicaStatus:
         """How far it is behind; asks the primary, unless it is told not to.  Raises nothing of what
         the primary does.
         """
-        services = self._services()
+        services = self._context.administer()
         return _status(services, ask=ask)
 
     def sync(self, *, full: bool = False, progress: Progress | None = None) -> PullReport:
@@ -92,7 +87,7 @@ class Replicas:
         With ``full`` all is compared, and what only the replica has goes.  Raises `ReplicaError`
         where it follows nobody, or another process is at it, `UpstreamError` and `StorageError`.
         """
-        report = pull(self._services(), progress or Silence(), full=full, counts=True)
+        report = pull(self._context.administer(), progress or Silence(), full=full, counts=True)
         if report is None:
             message = "Another process of this replica is looking at the moment; try again later."
             raise ReplicaError(message)
@@ -105,7 +100,7 @@ class Replicas:
         `ReplicaError` where it is behind, or the primary does not answer, unless that is forced;
         also then where it is no replica.
         """
-        services = self._services()
+        services = self._context.administer()
         services.require_own_writes()
         if not services.following:
             raise ReplicaError("This registry follows nobody; there is nothing to promote.")

@@ -129,7 +129,7 @@ def _bring(services: Services, folder: BackupFolder, key: BlobKey, size: int) ->
     if source is None:
         return False
     chunk = services.settings.limits.chunk
-    bounds = Bounds(length=size, limit=size, chunk=chunk)
+    bounds = Bounds.exactly(size, chunk)
     with source:
         try:
             with stage(services.storage, source, frozenset(), bounds) as staged:

@@ -27,6 +27,11 @@ class Bounds:
     #: Whether the body is a file that the storage may keep under another name.
     link: bool = False
 
+    @classmethod
+    def exactly(cls, size: int, chunk: int) -> Bounds:
+        """Those of a body whose length is known: no more and no less."""
+        return cls(length=size, limit=size, chunk=chunk)
+
 
 @attrs.frozen
 class Staged:
