@@ -21,7 +21,7 @@ from repocore.plugins.quetz.contents import package_count
 from repocore.plugins.quetz.jobs import ACTIONS, start
 from repocore.plugins.quetz.server_roles import bind, channel_role, held
 from repocore.plugins.quetz.terms import require_signature
-from repocore.plugins.quetz.users import administers_channels, people
+from repocore.plugins.quetz.users import administers_channels
 from repocore.registry import Session
 
 __all__ = ["CHANNELS", "create", "delete", "get", "list_mirrors", "no_mirrors", "patch", "readable"]
@@ -63,7 +63,7 @@ def _fields(one: Repository) -> dict[str, Any]:
 
 
 def _described(session: Session, one: Repository) -> dict[str, Any]:
-    members = [each for each in people(session, where="channel") if each.channel == one.name]
+    members = [each for each in held(session, where="channel") if each.channel == one.name]
     counts = {"members_count": len(members), "packages_count": package_count(session, one)}
     return {**_fields(one), **counts}
 
