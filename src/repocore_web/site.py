@@ -9,7 +9,7 @@ from typing import Final
 from repocore.errors import StorageError
 from repocore.http import Admits, Request, Response, Route
 from repocore.model import Action
-from repocore.registry import Registry, Session
+from repocore.registry import Health, Registry, ReplicaStatus, Session
 
 __all__ = ["front", "health", "ready", "repository", "site_routes"]
 
@@ -26,30 +26,46 @@ def health(_session: Session, _request: Request) -> Response:
 def ready(session: Session, _request: Request) -> Response:
     """Answer 200 when the catalog and the storage answer too, 503 when not, and say which."""
     found = session.registry.health()
+    # Where the catalog does not answer, the first line says so, and the last is left out.
+    replica = _followed(session) if found.catalog else None
     lines = [
         f"catalog {'ok' if found.catalog else 'failed'}",
         f"storage {'ok' if found.storage else 'failed'}",
-        f"queue {found.waiting} due, the first for {found.wait.total_seconds():.0f} s",
-        *_replica(session),
+        f"queue {_queue(found)}",
+        *([] if replica is None else [_replica(replica)]),
         "",
     ]
-    return Response.text("\n".join(lines), 200 if found.ok else 503)
+    serves = found.ok and (replica is None or replica.whole)
+    return Response.text("\n".join(lines), 200 if serves else 503)
 
 
-def _replica(session: Session) -> Iterator[str]:
-    """How far a replica is behind: it goes on serving what it has, and so it is no reason for 503.
-
-    Whom it follows is nobody's business.
-    """
+def _followed(session: Session) -> ReplicaStatus | None:
+    """How a replica stands to its primary, as of its last look; None where it follows nobody."""
     registry = session.registry
     if not registry.following:
-        return
+        return None
     try:
         found = registry.session(registry.admin()).replica.status(ask=False)
     except StorageError:
-        return  # the first line has said so
+        return None
+    # To ask for it was to hear of a promotion.
+    return found if registry.following else None
+
+
+def _queue(found: Health) -> str:
+    if not found.catalog:
+        return "unknown"
+    return f"{found.waiting} due, the first for {found.wait.total_seconds():.0f} s"
+
+
+def _replica(found: ReplicaStatus) -> str:
+    """How far a replica is behind: it goes on serving what it has, and so it is no reason for 503,
+    unless its first copy is not through.  Whom it follows is nobody's business.
+    """
+    if not found.whole:
+        return "replica failed, the first copy is not through yet"
     state = "ok" if found.ok else "behind"
-    yield f"replica {state}, last even {found.behind.total_seconds():.0f} s ago"
+    return f"replica {state}, last even {found.behind.total_seconds():.0f} s ago"
 
 
 def front(session: Session, request: Request) -> Response:

@@ -66,6 +66,10 @@ def test_a_replica_is_promoted(replica, two: Pair) -> None:
     """Once it is even; then it takes changes, and says what it was."""
     two.conda("tide")
     two.primary.tell()
+    assert "nothing to promote" in replica.refused("replica", "promote", "--force")["error"]
+    replica("replica", "sync")
+    two.conda("ebb")
+    two.primary.tell()
     assert "--force" in replica.refused("replica", "promote")["error"]
     replica("replica", "sync")
     said = replica("replica", "promote").stdout

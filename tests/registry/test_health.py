@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -51,6 +52,27 @@ def test_a_catalog_that_does_not_answer(registry, monkeypatch, caplog) -> None:
     found = registry.health()
     assert (found.ok, found.catalog, found.storage) == (False, False, True)
     assert "the catalog does not answer: disk I/O error" in caplog.text
+
+
+def test_a_catalog_that_keeps_one_waiting(registry, monkeypatch, caplog) -> None:
+    """It has failed for now: whoever asks is told before it answers, and asks again later."""
+    lets, asked = threading.Event(), []
+
+    def slow(*_arguments):
+        asked.append(lets.wait(30))
+        return 0, 0
+
+    monkeypatch.setattr(health, "_PATIENCE", 0.05)
+    monkeypatch.setattr(health.statistics, "due", slow)
+    for _ in range(3):
+        found = registry.health()
+        assert (found.ok, found.catalog) == (False, False)
+    assert "the catalog does not answer yet" in caplog.text
+    lets.set()
+    registry._pulse._catalog._thread.join(10)
+    assert asked == [True]  # nobody has asked beside the one who waits
+    monkeypatch.setattr(health, "_PATIENCE", 30.0)
+    assert registry.health().ok
 
 
 @pytest.mark.parametrize(

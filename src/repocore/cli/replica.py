@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import click
 
 from repocore.cli.amounts import size
@@ -58,10 +60,9 @@ def status(state: State) -> None:
 
 def _lines(found: ReplicaStatus) -> list[str]:
     even = "never" if found.synced_at is None else f"{found.synced_at:%Y-%m-%d %H:%M:%S} UTC"
-    behind = f"{found.behind.total_seconds():.0f} s"
     lines = [
         f"follows     {found.of}",
-        f"behind      {behind}" if found.reached else f"last even   {behind} ago",
+        *_behind(found),
         f"changes     {found.records}",
         f"partitions  {found.partitions}, {found.serials} serials",
         f"even at     {even}",
@@ -73,6 +74,13 @@ def _lines(found: ReplicaStatus) -> list[str]:
     if found.error:
         lines.append(f"error       {found.error}")
     return lines
+
+
+def _behind(found: ReplicaStatus) -> Iterator[str]:
+    """The same moment, from here or as the primary has told; "even at" says that there is none."""
+    behind = f"{found.behind.total_seconds():.0f} s"
+    if found.synced_at is not None:
+        yield f"behind      {behind}" if found.reached else f"last even   {behind} ago"
 
 
 @command()

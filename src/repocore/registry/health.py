@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 import attrs
 
@@ -22,13 +22,18 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
+#: Seconds within which the parts have to answer: less than a balancer waits for us.
+_PATIENCE: Final = 1.0
 #: Seconds for which an answer is good, so that whoever asks again and again costs nothing.
 _GOOD: Final = 2.0
 
 
 @attrs.frozen(kw_only=True)
 class Health:
-    """What answered, a moment ago; ``waiting`` jobs are due, the first of them for ``wait``."""
+    """What answered, a moment ago; ``waiting`` jobs are due, the first of them for ``wait``.
+
+    Without a catalog nobody knows of jobs; then it is none.
+    """
 
     catalog: bool
     storage: bool
@@ -41,6 +46,39 @@ class Health:
         return self.catalog and self.storage
 
 
+class _Question(Generic[T]):
+    """One part, asked in a thread of its own: it may take longer than whoever asks has time."""
+
+    def __init__(self, part: str, ask: Callable[[], T]) -> None:
+        self._part, self._ask = part, ask
+        self._thread: threading.Thread | None = None
+        self._answer: T | None = None
+
+    def begin(self) -> None:
+        """Ask, unless an answer is still being waited for."""
+        if self._thread is None or not self._thread.is_alive():
+            self._answer = None
+            self._thread = threading.Thread(target=self._run, name=self._part, daemon=True)
+            self._thread.start()
+
+    def end(self, until: float) -> T | None:
+        """The answer; None where it failed, or is not there by then."""
+        thread = self._thread
+        if thread is None:
+            return None
+        thread.join(max(until - time.monotonic(), 0))
+        if thread.is_alive():
+            _log.warning("the %s does not answer yet", self._part)
+            return None
+        return self._answer
+
+    def _run(self) -> None:
+        try:
+            self._answer = self._ask()
+        except Exception as error:  # noqa: BLE001 - whatever a plugin or a driver raises
+            _log.warning("the %s does not answer: %s", self._part, error)
+
+
 class Pulse:
     """Asks the catalog and the storage, and remembers the answer for a moment; for threads."""
 
@@ -48,17 +86,25 @@ class Pulse:
         self._services = services
         self._lock = threading.Lock()
         self._known: tuple[float, Health] | None = None
+        self._catalog = _Question("catalog", self._ask_catalog)
+        self._storage = _Question("storage", self._ask_storage)
 
     def take(self) -> Health:
-        """How it is; raises nothing: what fails is logged, and said to have failed."""
+        """How it is; raises nothing: what fails is logged, and said to have failed.
+
+        So is what has not answered in a second: requests wait longer for a catalog that comes back,
+        but who decides where to send them does not.
+        """
         with self._lock:
             if self._known is None or time.monotonic() - self._known[0] >= _GOOD:
                 self._known = (time.monotonic(), self._ask())
             return self._known[1]
 
     def _ask(self) -> Health:
-        due = _answer("catalog", self._ask_catalog)
-        stored = _answer("storage", self._ask_storage)
+        until = time.monotonic() + _PATIENCE
+        self._catalog.begin()
+        self._storage.begin()
+        due, stored = self._catalog.end(until), self._storage.end(until)
         waiting, late = due or (0, 0)
         return Health(
             catalog=due is not None,
@@ -84,11 +130,3 @@ class Pulse:
             finally:
                 writer.abort()
         return True
-
-
-def _answer(part: str, ask: Callable[[], T]) -> T | None:
-    try:
-        return ask()
-    except Exception as error:  # noqa: BLE001 - whatever a plugin or a driver raises
-        _log.warning("the %s does not answer: %s", part, error)
-        return None

@@ -109,6 +109,7 @@ class Replicas:
                 message = "The replica is taking changes over just now; try again in a moment."
                 raise ReplicaError(message)
             status = _status(services, ask=True)
+            _require_something(services)
             if not force:
                 _require_even(status)
             change = f"promoted: follows {status.of} no more"
@@ -126,12 +127,23 @@ class Replicas:
         services.wake()
 
 
+def _require_something(services: Services) -> None:
+    with services.catalog.snapshot() as connection:
+        empty = dumping.is_empty(connection)
+    if empty:
+        message = (
+            "Nothing of the primary has ever come here, so there is nothing to promote; `repocore "
+            "replica sync` tells why."
+        )
+        raise ReplicaError(message)
+
+
 def _require_even(status: ReplicaStatus) -> None:
     if not status.reached:
         message = (
-            "The primary does not answer, so nobody knows what the replica lacks; it was last "
-            f"even at {_when(status.synced_at)}. Where the primary is gone for good, promote with "
-            "--force: what it took since then is lost."
+            f"Nobody knows what the replica lacks: {status.error} It was last even at "
+            f"{_when(status.synced_at)}. Where the primary is gone for good, promote with --force: "
+            "what it took since then is lost."
         )
         raise ReplicaError(message)
     if not status.ok:
