@@ -74,6 +74,8 @@ def test_what_was_lost_already_is_told(furnished, tmp_path: Path) -> None:
     told = furnished("backup", str(tmp_path / "kept"), status=1).stdout
     assert "lost or damaged" in told
     assert "lacks 1 objects" in furnished("backup", str(tmp_path / "kept"), "--list").stdout
+    verified = furnished("backup", str(tmp_path / "kept"), "--verify", status=1).stdout
+    assert "lacks 1 objects that were lost when it was made" in verified
 
 
 def test_repair_from_a_backup(furnished, tmp_path: Path) -> None:
@@ -81,7 +83,9 @@ def test_repair_from_a_backup(furnished, tmp_path: Path) -> None:
     kept = str(tmp_path / "kept")
     furnished("backup", kept)
     lose(furnished)
-    assert "1 remain" in furnished("repair", status=1).stdout
+    said = furnished("repair", status=1).stdout
+    assert "1 remain" in said
+    assert "--from-backup FOLDER" in said
     assert "from a backup" in furnished("repair", "--from-backup", kept).stdout
     assert furnished.json("repair")["ok"]
     assert furnished.json("check", "--read-data")["ok"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -113,6 +113,7 @@ def _verify(state: State, folder: Path) -> None:
         for one in found:
             if one.whole:
                 problems += verify_backup(opened, one, bar)
+                problems += _lacking(one)
             else:
                 problems.append(f"The backup {one.name} is broken, and nothing is restored of it.")
     problems = list(dict.fromkeys(problems))
@@ -123,6 +124,14 @@ def _verify(state: State, folder: Path) -> None:
     show(state, value, "\n".join([*map(printable, problems), last]))
     if problems:
         click.get_current_context().exit(1)
+
+
+def _lacking(one: Backup) -> Iterator[str]:
+    if one.absent:
+        yield (
+            f"The backup {one.name} lacks {len(one.absent)} objects that were lost when it was "
+            "made; `repocore repair` brings them back, and another backup has them."
+        )
 
 
 @command()
@@ -196,6 +205,8 @@ def repair(
         *map(printable, (*report.remaining, *report.notes)),
         f"{len(report.repaired)} objects repaired{remade}, {len(report.remaining)} remain.",
     ]
+    if report.remaining and not (urls or folders):
+        lines.append("Name where they may still be: --from-backup FOLDER, --from URL.")
     show(state, plain(report) | {"ok": report.ok}, "\n".join(lines))
     if not report.ok:
         click.get_current_context().exit(1)

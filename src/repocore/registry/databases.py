@@ -30,7 +30,8 @@ __all__ = [
 
 _WRITTEN = (
     "Servers may change the catalog while it is copied, and their changes would be missing. Set "
-    "`read_only = true` and send them SIGHUP, or say that it is to be copied in use."
+    "`read_only = true` and send them SIGHUP, or copy it in use (`--in-use`), without what changes "
+    "meanwhile."
 )
 
 

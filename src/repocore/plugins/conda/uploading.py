@@ -45,7 +45,7 @@ _CREATED: Final = frozenset({200, 201, 204})
 #: What to do next; the server's own sentence goes before it.
 _ADVICE: Final = {
     401: "No token came that is valid: put one into REPOCORE_TOKEN, or name it by --token-env.",
-    403: "This account may not upload it: ask for the permission to write there.",
+    403: "Where it is for lack of a permission: ask for the permission to write there.",
     404: "There is no such channel, or this account may not see it: check --channel and the token.",
     405: "This address takes no uploads: check --channel.",
     409: "Give it a new build, or try --force where the channel lets files be replaced.",
