@@ -8,16 +8,17 @@ package or a person.  Several processes of a server are told of as one where
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from repocore.errors import ConfigurationError
+from repocore.errors import ConfigurationError, StorageError
 from repocore.http import Request, Response, Route
 from repocore.model import Action, Resource
-from repocore.registry import Registry, Session
+from repocore.registry import Registry, ReplicaStatus, Session
 from repocore_web.forwarding import Peers
 from repocore_web.routing import route_label
 
@@ -142,8 +143,14 @@ class _House:
         self._registry = registry
 
     def collect(self) -> Iterator[Any]:
+        # Without a catalog the numbers of requests are wanted more than ever.
+        if not self._registry.health().catalog:
+            return
         registry, family = self._registry, self._client.core.GaugeMetricFamily
-        backlog = registry.session(registry.admin()).statistics.backlog()
+        try:
+            backlog = registry.session(registry.admin()).statistics.backlog()
+        except StorageError:
+            return
         jobs = family("repocore_jobs", "Jobs that have not ended.", labels=["state"])
         for state, count in backlog.jobs.items():
             jobs.add_metric([state.value], count)
@@ -166,7 +173,7 @@ class _House:
         registry = self._registry
         found = registry.session(registry.admin()).replica.status(ask=False)
         for name, text, value in (
-            ("behind_seconds", "Since when nothing was behind.", found.behind.total_seconds()),
+            ("behind_seconds", "Since when nothing was behind.", _behind(found)),
             ("behind_records", "Changes that were not here at the last look.", found.records),
             ("behind_partitions", "Partitions that were not even at it.", found.partitions),
             ("behind_serials", "How many serials they lacked.", found.serials),
@@ -174,6 +181,10 @@ class _House:
             ("failing", "Whether the last look failed.", int(bool(found.error))),
         ):
             yield family(f"repocore_replica_{name}", text, value=value)
+
+
+def _behind(found: ReplicaStatus) -> float:
+    return math.inf if found.synced_at is None else found.behind.total_seconds()
 
 
 def _package() -> Any:

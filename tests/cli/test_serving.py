@@ -100,6 +100,45 @@ def test_settings_are_read_anew(serve, program):
     assert served.stop() == 0
 
 
+def test_a_catalog_that_cannot_be_served_is_not_taken_over(serve, program):
+    """One that does not answer, or is empty: the server goes on with the one that it has."""
+    served = serve("--workers", "1")
+    file = program.data / "repocore.toml"
+    front = get(served.port, "/")
+    for catalog, why in (
+        ("postgresql://app@127.0.0.1:1/none", "cannot be opened"),
+        ("sqlite:///other.db", "is empty"),
+    ):
+        file.write_text(f'catalog = "{catalog}"\n', encoding="utf-8")
+        served.process.send_signal(signal.SIGHUP)
+        said = served.process.stderr.readline()
+        while "are not taken over" not in said:
+            said = served.process.stderr.readline()
+        assert why in said
+        assert get(served.port, "/") == front
+    assert served.stop() == 0
+
+
+def test_a_worker_outlives_a_catalog_that_does_not_open(serve, program):
+    """It takes the place of one that died, says that it is not ready, and opens it later."""
+    served = serve("--workers", "1")
+    front = get(served.port, "/")
+    [worker] = children(served.process.pid)
+    away = program.data / "away"
+    away.mkdir()
+    for path in program.data.glob("catalog.db*"):
+        path.rename(away / path.name)
+    (program.data / "catalog.db").write_bytes(b"no database" * 1000)
+    os.kill(worker, signal.SIGKILL)
+    assert until(lambda: (answered(served.port, "/readyz") or (0,))[0] == 503)
+    assert get(served.port, "/healthz") == (200, b"ok\n")
+    (program.data / "catalog.db").unlink()
+    for path in away.iterdir():
+        path.rename(program.data / path.name)
+    assert until(lambda: answered(served.port, "/") == front)
+    assert served.stop() == 0
+
+
 def children(pid: int) -> list[int]:
     """The workers of a server."""
     listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()

@@ -10,8 +10,10 @@ import pytest
 from wsgi_calls import basic
 
 from repocore import JobState
+from repocore.catalog import statistics
 from repocore.config import WebSettings
-from repocore.errors import ConfigurationError
+from repocore.errors import ConfigurationError, StorageError
+from repocore.registry import Health
 from repocore_web import create_app, metrics
 
 WATCHED = WebSettings(metrics=True, metrics_from=("192.0.2.0/24",))
@@ -85,6 +87,27 @@ def test_the_backlog_is_told(watched) -> None:
     assert found["repocore_events_pending", ""] == 0
     backlog = watched.admin.statistics.backlog()
     assert backlog.jobs == {JobState.QUEUED: 2, JobState.RUNNING: 0}
+
+
+def test_without_a_catalog_there_are_the_numbers_of_requests(watched, monkeypatch) -> None:
+    """Also where it has gone only now, and nobody has noticed."""
+    watched.call("/healthz")
+    total = "repocore_requests_total", 'method="GET",route="/healthz",status="200"'
+
+    def gone(*_arguments):
+        raise StorageError
+
+    known = Health(catalog=False, storage=True, waiting=0, wait=timedelta())
+    for where, name, value in (
+        (watched.registry, "health", lambda: known),
+        (statistics, "backlog", gone),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(where, name, value)
+            found = numbers(watched)
+        assert found[total] == 1
+        assert ("repocore_events_pending", "") not in found
+    assert ("repocore_events_pending", "") in numbers(watched)
 
 
 def test_no_address_is_let_in_by_itself(open_site) -> None:

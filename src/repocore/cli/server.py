@@ -11,6 +11,8 @@ import os
 import shutil
 import socket
 from collections.abc import Callable
+from ctypes import c_bool
+from multiprocessing.sharedctypes import RawValue
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Final, cast
@@ -21,12 +23,13 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.errors import AppImportError
 
 from repocore.cli.logs import Logger
+from repocore.cli.reopening import Reopening
 from repocore.cli.trial import try_with_application
 from repocore.config import Settings
 from repocore.errors import ConfigurationError, RepocoreError
 from repocore.logs import configure_logging
 from repocore.plugin_manager import open_registry
-from repocore.registry import Registry
+from repocore.registry import Registry, plan_migration
 from repocore_web import create_app
 from repocore_web.metrics import NUMBERS
 
@@ -79,6 +82,9 @@ class Server(BaseApplication):
         self._current = self._read_settings()
         self._ready = ready
         self._registry: Registry | None = None
+        self._reopening: Reopening | None = None
+        #: Whether any worker has opened the registry: then it can be opened, sooner or later.
+        self._served = RawValue(c_bool, False)
         # gunicorn takes the descriptors over, and reads its settings again when it is told to.
         self._binds = [f"fd://{listener.detach()}" for listener in listeners]
         super().__init__()
@@ -143,6 +149,7 @@ class Server(BaseApplication):
         try:
             settings = self._read_settings()
             try_with_application(settings)
+            _require_catalog(settings)
         except (RepocoreError, OSError) as error:
             _log.error("the new settings are not taken over: %s", error)
             return False
@@ -154,18 +161,40 @@ class Server(BaseApplication):
     def load(self) -> Any:
         """The application of this worker."""
         try:
-            self._registry = open_registry(settings=self._current)
-            self._registry.run_jobs()
-            return create_app(self._registry)
+            return self._open()
         except RepocoreError as error:
-            raise AppImportError(f"Error: {error}") from error
+            if not self._served.value:
+                raise AppImportError(f"Error: {error}") from error
+            # One that starts later takes the place of another: the server goes on.
+            _log.error("the registry does not open: %s", error)
+            self._reopening = Reopening(self._open)
+            return self._reopening
+
+    def _open(self) -> Any:
+        self._registry = open_registry(settings=self._current)
+        self._registry.run_jobs()
+        application = create_app(self._registry)
+        self._served.value = True
+        return application
 
     def _when_ready(self, _arbiter: object) -> None:
         self._ready()
 
     def _worker_exit(self, _arbiter: object, _worker: object) -> None:
+        if self._reopening is not None:
+            self._reopening.close()
         if self._registry is not None:
             self._registry.close()
+
+
+def _require_catalog(settings: Settings) -> None:
+    """Raise `ConfigurationError` unless the catalog answers, and has what a server serves."""
+    if plan_migration(settings).revision is None:
+        message = (
+            "The catalog of the new settings is empty. To move there, copy it with `repocore "
+            "catalog copy`; to begin anew, end the server and start another."
+        )
+        raise ConfigurationError(message)
 
 
 def _shared_memory() -> str | None:
