@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,23 @@ def test_changes_are_refused_with_the_primarys_address(replica, two: Pair) -> No
     assert two.url in told["error"]
     assert replica("gc").exit_code == 0
     assert replica("check").exit_code == 0
+
+
+def test_a_doctor_looks_at_a_replica(replica, two: Pair) -> None:
+    """Whether it can follow, and how far it is; its administrators are the primary's."""
+
+    def told(status: int = 0) -> dict[str, str]:
+        found = json.loads(replica("doctor", "--json", status=status).stdout)["findings"]
+        return {one["part"]: one["state"] for one in found}
+
+    assert told()["replica"] == "warning"
+    two.admin.audit.seal()
+    replica("replica", "sync")
+    found = told()
+    assert (found["replica"], "administrators" in found) == ("ok", False)
+    file = replica.data / "repocore.toml"
+    file.write_text(file.read_text().replace(two.secret, "rpc_wrong"), encoding="utf-8")
+    assert told(1)["replica"] == "FAILED"
 
 
 def test_a_replica_is_promoted(replica, two: Pair) -> None:

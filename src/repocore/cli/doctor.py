@@ -120,7 +120,8 @@ def _registry(registry: Registry) -> Iterator[Finding]:
         place, _, said = doubt.partition(": ")
         yield Finding(place, _WARNING, said)
     yield from _backlog(registry)
-    yield from _owners(registry)
+    # Who administers a replica is its primary's to say.
+    yield from _followed(registry) if registry.following else _owners(registry)
 
 
 def _backlog(registry: Registry) -> Iterator[Finding]:
@@ -133,6 +134,19 @@ def _backlog(registry: Registry) -> Iterator[Finding]:
     if backlog.events > _MANY:
         said = f"{backlog.events} wait; a listener fails, see the log of the server"
         yield Finding("events", _WARNING, said)
+
+
+def _followed(registry: Registry) -> Iterator[Finding]:
+    """How far a replica is behind; the primary is asked."""
+    found = registry.session(registry.admin()).replica.status()
+    if found.error:
+        yield Finding("replica", _FAILED, found.error)
+    elif found.ok:
+        yield Finding("replica", _OK, "it is even with its primary")
+    else:
+        behind = f"it lacks {found.records} changes" if found.whole else "its copy is not through"
+        said = f"{behind}; a server takes them over, or `repocore replica sync`"
+        yield Finding("replica", _WARNING, said)
 
 
 def _owners(registry: Registry) -> Iterator[Finding]:
