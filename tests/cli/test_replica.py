@@ -25,7 +25,7 @@ def replica(program: Any, two: Pair) -> Any:
     there.data.mkdir()
     settings = f'[replica]\nof = "{two.url}"\ntoken = "{two.secret}"\ncompare = "30m"\n'
     (there.data / "repocore.toml").write_text(settings, encoding="utf-8")
-    assert "there already" in there("init").stdout
+    assert "It is a replica" in there("init").stdout
     return there
 
 

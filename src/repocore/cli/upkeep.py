@@ -38,6 +38,7 @@ __all__ = [
     "show_config",
 ]
 
+_FOLLOWS = "It is a replica; a server takes over what its primary has, or `repocore replica sync`."
 #: The word of an option that was given without one.
 _EVERYTHING = "everything"
 
@@ -49,7 +50,8 @@ def init(state: State) -> None:
     with first_start(settings, os.environ) as start:
         with open_registry(settings=settings) as registry:
             start.prepare(registry, everyone_reads=None)
-        lines = start.lines() or ["It is there already."]
+            there = _FOLLOWS if registry.following else "It is there already."
+        lines = start.lines() or [there]
         show(state, {"data": settings.data, **start.described()}, "\n".join(lines))
         start.shown()
 
