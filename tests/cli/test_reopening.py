@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 
 import pytest
@@ -20,6 +21,7 @@ def ask(application, path: str) -> tuple[str, bytes]:
 def opened():
     """What opens once it is let."""
     lets, tried = threading.Event(), threading.Event()
+    failures = itertools.cycle([ConfigurationError("It cannot be opened."), OSError("no memory")])
 
     def answer(_environ, start_response):
         start_response("200 OK", [])
@@ -28,8 +30,7 @@ def opened():
     def open_it():
         tried.set()
         if not lets.is_set():
-            message = "The catalog's database cannot be opened."
-            raise ConfigurationError(message)
+            raise next(failures)
         return answer
 
     application = Reopening(open_it, pause=0.01)

@@ -7,8 +7,6 @@ import threading
 from collections.abc import Callable, Iterable
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from repocore.errors import RepocoreError
-
 __all__ = ["Reopening"]
 
 _log = logging.getLogger(__name__)
@@ -40,7 +38,7 @@ class Reopening:
         while not self._ended.wait(self._pause):
             try:
                 self._application = self._opened()
-            except RepocoreError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, it may be over next time
                 _log.error("the registry does not open yet: %s", error)
             else:
                 _log.warning("the registry is open again")

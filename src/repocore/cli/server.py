@@ -171,9 +171,14 @@ class Server(BaseApplication):
             return self._reopening
 
     def _open(self) -> Any:
-        self._registry = open_registry(settings=self._current)
-        self._registry.run_jobs()
-        application = create_app(self._registry)
+        registry = open_registry(settings=self._current)
+        try:
+            registry.run_jobs()
+            application = create_app(registry)
+        except BaseException:
+            registry.close()
+            raise
+        self._registry = registry
         self._served.value = True
         return application
 
