@@ -116,6 +116,8 @@ def test_config_check_asks_the_catalog(house):
     file = house.data / "repocore.toml"
     file.write_text(BOUND % ("admin", "viewer"), encoding="utf-8")
     assert house.json("config", "check") == {"ok": True, "warnings": []}
+    (house.data / "repocore.toml").write_text('catalog = "postgresql://app@127.0.0.1:1/none"\n')
+    assert "check `catalog` in the settings" in house.refused("config", "check")["error"]
     file.write_text(BOUND % ("nobody", "viewer"), encoding="utf-8")
     assert (
         "WARNING: binding[0].subject: there is no account nobody" in house("config", "check").stderr

@@ -24,7 +24,7 @@ from repocore.cli.output import (
 from repocore.cli.trial import try_with_application
 from repocore.config import dump_settings, locate_data, locate_settings
 from repocore.plugin_manager import open_registry
-from repocore.registry import settings_doubts, stored_doubts
+from repocore.registry import plan_migration, settings_doubts, stored_doubts
 
 __all__ = [
     "COMMANDS",
@@ -128,6 +128,8 @@ def check_config(state: State) -> None:
     settings = state.settings()
     formats = try_with_application(settings)
     ask = stored_doubts if state.made() else settings_doubts
+    if state.made():
+        plan_migration(settings)  # raises where the catalog does not answer, or is too new
     doubts = ask(settings, formats)
     tell(doubts)
     show(state, {"ok": True, "warnings": doubts}, "The settings are good.")
