@@ -75,6 +75,23 @@ def test_a_catalog_that_keeps_one_waiting(registry, monkeypatch, caplog) -> None
     assert registry.health().ok
 
 
+def test_who_is_asking_is_waited_for_at_the_end(tmp_path: Path, monkeypatch) -> None:
+    """What it has open is closed before the catalog is."""
+    lets, done = threading.Event(), []
+
+    def slow(*_arguments):
+        done.append(lets.wait(30))
+        return 0, 0
+
+    monkeypatch.setattr(health, "_PATIENCE", 0.0)
+    monkeypatch.setattr(health.statistics, "due", slow)
+    registry = repocore.open_registry(settings=Settings(data=tmp_path))
+    registry.health()
+    threading.Timer(0.1, lets.set).start()
+    registry.close()
+    assert done == [True]
+
+
 @pytest.mark.parametrize(
     ("verb", "error"), [("size", StorageError()), ("writer", StorageFullError())]
 )

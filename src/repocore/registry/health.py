@@ -24,6 +24,8 @@ _log = logging.getLogger(__name__)
 
 #: Seconds within which the parts have to answer: less than a balancer waits for us.
 _PATIENCE: Final = 1.0
+#: Seconds that closing waits for somebody who is asking.
+_LEAVE: Final = 5.0
 #: Seconds for which an answer is good, so that whoever asks again and again costs nothing.
 _GOOD: Final = 2.0
 
@@ -72,6 +74,11 @@ class _Question(Generic[T]):
             return None
         return self._answer
 
+    def close(self) -> None:
+        """Wait for who is still asking, since what it has open would be nobody's; not for ever."""
+        if self._thread is not None:
+            self._thread.join(_LEAVE)
+
     def _run(self) -> None:
         try:
             self._answer = self._ask()
@@ -99,6 +106,11 @@ class Pulse:
             if self._known is None or time.monotonic() - self._known[0] >= _GOOD:
                 self._known = (time.monotonic(), self._ask())
             return self._known[1]
+
+    def close(self) -> None:
+        """Ask no more; before the catalog is closed."""
+        self._catalog.close()
+        self._storage.close()
 
     def _ask(self) -> Health:
         until = time.monotonic() + _PATIENCE

@@ -326,8 +326,8 @@ class Registry:
         if self._closed:
             return
         self._closed = True
-        self._background.close()
-        self._relay.close()
+        for part in (self._background, self._relay, self._pulse):
+            part.close()
         self._services.hooks.repocore_shutdown(registry=self)
         self._services.catalog.close()
         self._services.tracing.close()
