@@ -20,6 +20,7 @@ from repocore.catalog.rows import StoredRepository, release_of
 from repocore.model import File, Release, release_key
 
 __all__ = [
+    "VISIBLE",
     "children",
     "find",
     "in_partition",
@@ -36,14 +37,11 @@ __all__ = [
 ]
 
 _r = tables.releases
-_p = tables.partitions
-_f = tables.files
-_x = tables.extras
-_g = tables.generations
 _hanging = _r.alias("hanging")
 
-_visible = and_(_r.c.released_at.is_not(None), _r.c.removed_at.is_(None))
-_listed = and_(_visible, _r.c.yanked_at.is_(None))
+#: Released and not removed, yanked or not.
+VISIBLE = and_(_r.c.released_at.is_not(None), _r.c.removed_at.is_(None))
+_listed = and_(VISIBLE, _r.c.yanked_at.is_(None))
 
 
 def select_one(repository: int, partition: str, name: str) -> ColumnElement[bool]:
@@ -70,7 +68,7 @@ def of_names(
 ) -> dict[tuple[str, str], tuple[str, str]]:
     """(package, version) of the releases that can be seen, by (partition, name)."""
     statement = select(_r.c.partition, _r.c.name, _r.c.package, _r.c.version)
-    rows = connection.execute(statement.where(select_named(repository, names), _visible))
+    rows = connection.execute(statement.where(select_named(repository, names), VISIBLE))
     return {(row.partition, row.name): (row.package, row.version) for row in rows}
 
 
@@ -104,7 +102,7 @@ def visible(
     connection: Connection, repository: StoredRepository, partition: str, name: str
 ) -> Release | None:
     """A release that can be seen."""
-    where = select_one(repository.id, partition, name) & _visible
+    where = select_one(repository.id, partition, name) & VISIBLE
     row = connection.execute(select(_r).where(where)).first()
     return None if row is None else release_of(repository.value.address, row)
 
@@ -164,7 +162,7 @@ def page(
     """The next visible releases, yanked or not, by partition and name."""
     statement = (
         select(_r)
-        .where(_r.c.repository_id == repository.id, _visible)
+        .where(_r.c.repository_id == repository.id, VISIBLE)
         .where(tuple_(_r.c.partition, _r.c.name) > after)
         .order_by(_r.c.partition, _r.c.name)
         .limit(limit)
@@ -177,7 +175,7 @@ def visible_page(
     connection: Connection, repository: StoredRepository, after: tuple[str, str], limit: int = 200
 ) -> list[tuple[Release, list[File]]]:
     """The next visible releases by partition and name, each with its files; for the check."""
-    where = (_r.c.repository_id == repository.id) & _visible
+    where = (_r.c.repository_id == repository.id) & VISIBLE
     statement = (
         select(_r)
         .where(where, tuple_(_r.c.partition, _r.c.name) > after)

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, sel
 
 from repocore.catalog import files, repositories, tables
 from repocore.catalog.dialects import now
-from repocore.catalog.releases import select_children, select_named, select_one
+from repocore.catalog.releases import VISIBLE, select_children, select_named, select_one
 from repocore.catalog.rows import StoredRepository
 from repocore.catalog.transactions import Transaction
 from repocore.model import ReleaseRemoved, ReleaseYanked
@@ -27,8 +27,6 @@ _g = tables.generations
 _AT_ONCE: Final = 100
 #: Files of one release that its record names at most.
 _NAMED: Final = 100
-
-_visible = and_(_r.c.released_at.is_not(None), _r.c.removed_at.is_(None))
 
 
 def yank(
@@ -82,7 +80,7 @@ def _hold_all(
 def _unseen(
     transaction: Transaction, repository: int, names: Sequence[tuple[str, str]]
 ) -> list[tuple[str, str]]:
-    statement = select(_r.c.partition, _r.c.name).where(select_named(repository, names), _visible)
+    statement = select(_r.c.partition, _r.c.name).where(select_named(repository, names), VISIBLE)
     seen = {(row.partition, row.name) for row in transaction.execute(statement)}
     return [pair for pair in names if pair not in seen]
 

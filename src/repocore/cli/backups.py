@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -113,7 +113,6 @@ def _verify(state: State, folder: Path) -> None:
         for one in found:
             if one.whole:
                 problems += verify_backup(opened, one, bar)
-                problems += _lacking(one)
             else:
                 problems.append(f"The backup {one.name} is broken, and nothing is restored of it.")
     problems = list(dict.fromkeys(problems))
@@ -124,14 +123,6 @@ def _verify(state: State, folder: Path) -> None:
     show(state, value, "\n".join([*map(printable, problems), last]))
     if problems:
         click.get_current_context().exit(1)
-
-
-def _lacking(one: Backup) -> Iterator[str]:
-    if one.absent:
-        yield (
-            f"The backup {one.name} lacks {len(one.absent)} objects that were lost when it was "
-            "made; `repocore repair` brings them back, and another backup has them."
-        )
 
 
 @command()

@@ -232,6 +232,11 @@ def verify_backup(folder: BackupFolder, backup: Backup, progress: Progress) -> l
         progress.advance()
         if digest not in backup.absent and (wrong := _wrong(folder, digest, size)):
             problems.append(f"sha256:{digest} {wrong} in the folder; make another backup.")
+    if backup.absent:
+        problems.append(
+            f"The backup {backup.name} lacks {len(backup.absent)} objects that were lost when it "
+            "was made; `repocore repair` brings them back, and another backup has them."
+        )
     return problems
 
 

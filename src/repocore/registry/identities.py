@@ -91,9 +91,11 @@ class Identities:
         added = AccountChanged(account=name, change="added", by=by)
         linked = AccountChanged(account=name, change=f"identity of {provider} linked", by=by)
 
+        add = partial(accounts.add_account, name=name, password_hash=None, email=email)
+
         def work(transaction: Transaction) -> None:
             key = (provider, subject)
-            if not change_account(transaction, added, partial(_add, name=name, email=email)):
+            if not change_account(transaction, added, add):
                 message = f"There is an account {name} already."
                 raise AlreadyExistsError(message)
             if not identities.add_identity(transaction, key, name, profile):
@@ -133,10 +135,6 @@ class Identities:
     def _find(self, provider: str, subject: str) -> Identity | None:
         with self._context.services.catalog.snapshot() as connection:
             return identities.find_identity(connection, provider, subject)
-
-
-def _add(transaction: Transaction, name: str, email: str) -> bool:
-    return accounts.add_account(transaction, name, None, email)
 
 
 def _check_subject(subject: str) -> None:
